@@ -1,0 +1,132 @@
+"""What every script's command line shares: options, argument types, and errors turned into one line and an exit code.
+
+Exit codes: 0 done, 1 a failure, 2 wrong usage, 130 stopped by Ctrl-C.
+"""
+import argparse
+import os
+import signal
+import sys
+
+# TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+class UsageError(ValueError):
+    """The command line contradicts itself or the files it names: exit code 2."""
+
+
+def make_parser(doc, weights=None):
+    """An ArgumentParser that shows the script's docstring, with the common options.
+
+    weights: the default of --weights; None leaves that option out.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", default="data", help="folder of the dataset (default: data)")
+    if weights:
+        parser.add_argument("--weights", default=None, metavar="imagenet|random|PATH",
+                            help=f"InceptionV3's weights: Keras's ImageNet download, seeded random ones to try the "
+                                 f"pipeline, or a Keras weights file (default: {weights})")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, only results and errors")
+    return parser
+
+
+def add_article_arguments(parser, *names):
+    """Adds the article's positional arguments, of: seq_length, classes, height, width."""
+    known = {
+        "seq_length": (at_least(2), "frames that the LSTM sees of a clip"),
+        "classes": (at_least(2), "number of classes, the first in alphabetical order"),
+        "height": (at_least(75), "height in pixels at which InceptionV3 sees a frame"),
+        "width": (at_least(75), "width in pixels"),
+    }
+    for name in names:
+        kind, text = known[name]
+        parser.add_argument(name, type=kind, help=text)
+
+
+def at_least(minimum):
+    """An argparse type: a whole number not below `minimum`."""
+    def whole_number(text):
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"{value} is below {minimum}")
+        return value
+    return whole_number
+
+
+def fraction(text):
+    """An argparse type: a number above 0 and below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number") from None
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def run(work):
+    """Calls work() and returns the exit code: its own (None is 0), or the code of what it raised, said in one line."""
+    interrupted = False
+
+    def on_sigint(signum, frame):
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    try:
+        previous = signal.signal(signal.SIGINT, on_sigint)
+    except ValueError:  # not in the main thread, as in some notebooks: Ctrl-C is theirs
+        previous = None
+    try:
+        return work() or 0
+    except BaseException as error:
+        # A library may turn Ctrl-C into an error of its own (an import cut short becomes an ImportError).
+        if interrupted or isinstance(error, KeyboardInterrupt):
+            return fail("stopped by Ctrl-C; what is complete is kept, the same command goes on from there", 130)
+        if isinstance(error, UsageError):
+            return fail(error, 2)
+        if isinstance(error, (OSError, ValueError, RuntimeError)):
+            return fail(_os_error_text(error), 1)
+        if isinstance(error, Exception):
+            place = error.__traceback__
+            while place.tb_next:
+                place = place.tb_next
+            where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
+            return fail(f"unexpected {type(error).__name__} at {where}: {error}", 1)
+        raise
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGINT, previous)
+
+
+def fail(message, code):
+    """Prints one line on stderr and returns `code`."""
+    print("error: " + " ".join(str(message).split()), file=sys.stderr)
+    return code
+
+
+def _os_error_text(error):
+    """'disk full: data/x.npy' rather than "[Errno 28] No space left on device: 'data/x.npy'"."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return error
+
+
+def import_keras():
+    """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level."""
+    if "keras" in sys.modules:
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        import keras  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)

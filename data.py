@@ -1,0 +1,236 @@
+"""The dataset: data_file.csv, classes, splits, and where each clip's frames and feature sequence lie.
+
+Layout below `data_dir`, after the article:
+
+    train/Football/Football_train_1.mp4         a clip, its split and class given by the folders
+    train/Football/Football_train_1-0001.jpg    its frames
+    train/Football/Football_train_1-frames.json which file the frames were made from, and its length in seconds
+    data_file.csv                               train|test, class, clip name, number of frames; no header
+    sequences/<size>-<weights>/train/Football/Football_train_1-75-features.npy
+"""
+import json
+import os
+import re
+import statistics
+from typing import NamedTuple
+
+import numpy as np
+
+SPLITS = ("train", "test")
+COLUMNS = ["split", "class_name", "name", "frames"]
+FEATURES_LENGTH = 2048  # of InceptionV3's avg_pool
+
+
+class Clip(NamedTuple):
+    """A row of data_file.csv."""
+    split: str
+    class_name: str
+    name: str  # file name without extension
+    frames: int
+
+
+class DataSet:
+    """The clips that data_file.csv lists.
+
+    seq_length: frames of a sequence. class_limit: use the first so many classes in alphabetical order (None: all).
+    image_shape: (height, width, 3) of the frames that InceptionV3 sees. data_dir: the dataset's folder.
+
+    .data: list of Clip, of the classes in use and at least seq_length frames long. .classes: their names, sorted.
+    .too_short: the Clips left out for their length. .left_out_classes: the classes beyond class_limit.
+
+    Raises FileNotFoundError without a data_file.csv, ValueError if a row, the classes or the lengths don't fit.
+    """
+
+    def __init__(self, seq_length=40, class_limit=None, image_shape=(299, 299, 3), data_dir="data"):
+        self.seq_length = seq_length
+        self.class_limit = class_limit
+        self.image_shape = tuple(image_shape)
+        self.data_dir = os.fspath(data_dir)
+        rows = read_data_file(self.data_dir)
+        if not rows:
+            raise ValueError(f"{data_file(self.data_dir)} lists no clips; run python extract_files.py mp4")
+        known = sorted({row.class_name for row in rows})
+        if class_limit is not None and class_limit > len(known):
+            raise ValueError(f"{class_limit} classes asked for, but {data_file(self.data_dir)} has {len(known)}: "
+                             f"{', '.join(known)}")
+        self.classes = known[:class_limit]
+        self.left_out_classes = known[len(self.classes):]
+        rows = [row for row in rows if row.class_name in self.classes]
+        untrained = sorted({row.class_name for row in rows} - {row.class_name for row in rows if row.split == "train"})
+        if untrained:
+            raise ValueError(f"no training clips of class {', '.join(untrained)}, only test clips: add some to "
+                             f"{os.path.join(self.data_dir, 'train', untrained[0])} and run extract_files.py again")
+        self.data = [row for row in rows if row.frames >= seq_length]
+        self.too_short = [row for row in rows if row.frames < seq_length]
+        for name in self.classes:
+            if not any(row.class_name == name and row.split == "train" for row in self.data):
+                longest = max(row.frames for row in rows if row.class_name == name and row.split == "train")
+                raise ValueError(f"class {name} has no training clip of at least {seq_length} frames (the longest has "
+                                 f"{longest}): use a sequence length of at most {longest}, or longer clips")
+
+    def split_train_test(self):
+        """(training clips, test clips), two lists of Clip."""
+        return tuple([row for row in self.data if row.split == split] for split in SPLITS)
+
+    def split_train_validation(self, validation_split=0.2, seed=0):
+        """(clips to train on, clips to validate on): the training split divided within each class, at random.
+
+        Of each class at least one clip lands on either side. Raises ValueError if a class has fewer than two.
+        """
+        random = np.random.default_rng(seed)
+        train, validation = [], []
+        for name in self.classes:
+            clips = [row for row in self.data if row.split == "train" and row.class_name == name]
+            if len(clips) < 2:
+                raise ValueError(f"class {name} has a single training clip of at least {self.seq_length} frames; "
+                                 f"two are needed, one to learn from and one to validate on")
+            held_out = min(max(1, round(validation_split * len(clips))), len(clips) - 1)
+            order = random.permutation(len(clips))
+            validation += [clips[i] for i in order[:held_out]]
+            train += [clips[i] for i in order[held_out:]]
+        return train, validation
+
+    def get_frames_for_sample(self, row):
+        """Paths of all frames of a clip, in order. row: a Clip, or any sequence of the CSV's four columns."""
+        split, class_name, name, frames = row
+        return [frame_path(self.data_dir, split, class_name, name, i + 1) for i in range(int(frames))]
+
+    def get_class_one_hot(self, name):
+        """float32 (len(classes),), 1 at the class's place. Raises ValueError for an unknown class."""
+        one_hot = np.zeros(len(self.classes), np.float32)
+        one_hot[self.classes.index(name)] = 1
+        return one_hot
+
+    def get_sequence_path(self, row, weights):
+        """Where a clip's features lie. weights: the identity of InceptionV3's weights (Extractor.weights_id)."""
+        split, class_name, name, _ = row
+        height, width = self.image_shape[:2]
+        return os.path.join(self.data_dir, "sequences", f"{height}x{width}-{weights}", split, class_name,
+                            f"{name}-{self.seq_length}-features.npy")
+
+    def load_sequence(self, row, weights):
+        """A clip's features, float32 (seq_length, 2048), or None if there is no such file or it is damaged."""
+        try:
+            # A map reads the header alone until the values are used.
+            sequence = np.load(self.get_sequence_path(row, weights), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        fits = sequence.shape == (self.seq_length, FEATURES_LENGTH) and sequence.dtype == np.float32
+        return sequence if fits else None
+
+    def save_sequence(self, row, weights, features):
+        """Saves a clip's features, (seq_length, 2048), as float32: whole or not at all."""
+        path = self.get_sequence_path(row, weights)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        partial = f"{path}.{os.getpid()}.tmp"
+        try:
+            with open(partial, "wb") as file:
+                np.save(file, np.asarray(features, np.float32), allow_pickle=False)
+            os.replace(partial, path)
+        finally:
+            if os.path.exists(partial):
+                os.remove(partial)
+
+    def get_clip_seconds(self):
+        """The time that a training clip spans in seconds (the median), or None if extract_files.py noted none."""
+        notes = [read_frames_note(self.data_dir, row) for row in self.data if row.split == "train"]
+        seconds = [note["seconds"] for note in notes if note]
+        return statistics.median(seconds) if seconds else None
+
+    def print_class_from_prediction(self, predictions, nb_to_return=5):
+        """Prints and returns the likeliest classes, best first, as lines "Football: 0.97".
+
+        predictions: probabilities in the order of .classes, (len(classes),) or (1, len(classes)).
+        """
+        lines = class_lines(self.classes, predictions, nb_to_return)
+        print("\n".join(lines))
+        return lines
+
+
+def class_lines(classes, probabilities, nb_to_return=5):
+    """The likeliest classes, best first, as a list of lines "Football: 0.97"."""
+    probabilities = np.ravel(probabilities)
+    if len(probabilities) != len(classes):
+        raise ValueError(f"{len(probabilities)} probabilities for {len(classes)} classes")
+    best = np.argsort(-probabilities, kind="stable")[:nb_to_return]
+    return [f"{classes[i]}: {probabilities[i]:.2f}" for i in best]
+
+
+def spread(count, size):
+    """`size` frame numbers spread evenly over `count` frames, first and last included; int (size,), from 0.
+
+    For count == size they are all frames, the article's 75 of 75. Fewer frames than `size` are repeated.
+    """
+    return np.arange(size) * (count - 1) // max(size - 1, 1)
+
+
+def data_file(data_dir):
+    """The path of data_file.csv."""
+    return os.path.join(data_dir, "data_file.csv")
+
+
+def read_data_file(data_dir):
+    """The rows of data_file.csv as a list of Clip. Raises FileNotFoundError, or ValueError with the bad row."""
+    import pandas
+    path = data_file(data_dir)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path} is missing: python extract_files.py mp4 makes it from the clips in "
+                                f"{os.path.join(data_dir, 'train')} and {os.path.join(data_dir, 'test')}")
+    try:
+        # As text, and nothing taken for a missing value: "NA" and "null" are possible names.
+        table = pandas.read_csv(path, header=None, dtype=str, keep_default_na=False, na_filter=False,
+                                encoding_errors="surrogateescape")
+    except pandas.errors.EmptyDataError:
+        return []
+    except pandas.errors.ParserError as error:
+        raise ValueError(f"{path} is no table of four columns ({error}); mend or delete it and run "
+                         f"extract_files.py again") from None
+    rows = []
+    for number, row in enumerate(table.itertuples(index=False), 1):
+        if len(row) != 4 or row[0] not in SPLITS or not re.fullmatch("[0-9]{1,9}", row[3]):
+            raise ValueError(f"{path}, row {number}: expected train or test, class, clip name, number of frames, "
+                             f"found {', '.join(map(str, row))}")
+        rows.append(Clip(*row[:3], int(row[3])))
+    return rows
+
+
+def write_data_file(data_dir, rows):
+    """Writes data_file.csv, sorted, whole or not at all."""
+    import pandas
+    path = data_file(data_dir)
+    partial = f"{path}.{os.getpid()}.tmp"
+    table = pandas.DataFrame(sorted(Clip(*row) for row in rows), columns=COLUMNS)
+    table.to_csv(partial, header=False, index=False, errors="surrogateescape")
+    os.replace(partial, path)
+
+
+def frame_path(data_dir, split, class_name, name, number):
+    """The path of a clip's frame; `number` counts from 1."""
+    return os.path.join(data_dir, split, class_name, f"{name}-{number:04d}.jpg")
+
+
+def frames_note_path(data_dir, row):
+    """The path of the note that extract_files.py leaves when all frames of a clip are in place."""
+    return os.path.join(data_dir, row[0], row[1], f"{row[2]}-frames.json")
+
+
+def read_frames_note(data_dir, row):
+    """The note on a clip's frames: a dict with clip, size, mtime_ns, frames, fps, seconds; None without a valid one."""
+    try:
+        with open(frames_note_path(data_dir, row), encoding="utf-8") as file:
+            note = json.load(file)
+        seconds, frames = float(note["seconds"]), int(note["frames"])
+        return note if seconds > 0 and frames > 0 else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def forget_sequences(data_dir, row):
+    """Deletes the feature sequences of a clip whose frames are about to change, of every size and weights."""
+    root = os.path.join(data_dir, "sequences")
+    pattern = re.compile(re.escape(row[2]) + r"-\d+-features\.npy")
+    for variant in os.listdir(root) if os.path.isdir(root) else []:
+        folder = os.path.join(root, variant, row[0], row[1])
+        for file in os.listdir(folder) if os.path.isdir(folder) else []:
+            if pattern.fullmatch(file):
+                os.remove(os.path.join(folder, file))

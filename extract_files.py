@@ -1,0 +1,219 @@
+"""Splits the dataset's clips into frames with ffmpeg and lists them in data_file.csv.
+
+Reads data/train/<Class>/*.mp4 and data/test/<Class>/*.mp4. Writes <clip>-0001.jpg, <clip>-0002.jpg, ... and
+<clip>-frames.json beside each clip, and data/data_file.csv with the number of frames of each. Clips that are done
+already are left alone; a clip that was replaced is done again, and its features are forgotten.
+
+    python extract_files.py mp4
+"""
+import json
+import os
+import shutil
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import cli
+import data
+import video
+
+VIDEO_EXTENSIONS = ("mp4", "avi", "mkv", "mov", "webm", "mpg", "mpeg", "ts", "m4v", "wmv", "flv", "mts", "m2ts", "3gp")
+
+
+def extract_files(extension, data_dir="data", quiet=False):
+    """Splits all clips with an extension ("mp4", ".MP4") into frames. Returns the number of clips that failed.
+
+    Raises FileNotFoundError if there is no such clip, or no ffmpeg.
+    """
+    from tqdm import tqdm
+    clips = find_clips(data_dir, extension)
+    video.find_ffmpeg()
+    rows = {row[:3]: row for row in known_rows(data_dir)}
+    listings = {}  # folder: names of the files in it
+    work = []
+    problems = []
+    failed = done_before = 0
+    for clip, path in clips:
+        twin = find_twin(data_dir, clip, path, clips)
+        if twin:
+            failed += 1
+            problems.append(f"{path}: left out, {twin} beside it would have frames of the same names; rename one")
+            continue
+        folder = os.path.dirname(path)
+        if folder not in listings:
+            listings[folder] = set(os.listdir(folder))
+        note = valid_note(data_dir, clip, path, listings[folder])
+        if note:
+            done_before += 1
+            rows[clip] = data.Clip(*clip, note["frames"])
+        else:
+            work.append((clip, path))
+
+    extraction = Extraction(data_dir)
+    bar = tqdm(total=len(work), unit="clip", desc="Splitting clips", disable=quiet or not work)
+    try:
+        with bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            futures = {pool.submit(extraction.extract, clip, path): (clip, path) for clip, path in work}
+            try:
+                for future in as_completed(futures):
+                    clip, path = futures[future]
+                    bar.update()
+                    try:
+                        frames, loss = future.result()
+                    except ValueError as error:
+                        failed += 1
+                        rows.pop(clip, None)
+                        problems.append(f"{path}: left out: {str(error).removeprefix(f'{path}: ')}")
+                        continue
+                    rows[clip] = data.Clip(*clip, frames)
+                    if loss:
+                        problems.append(f"{path}: {loss}; kept what there is")
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                extraction.stop()
+                raise
+    finally:
+        if rows:
+            data.write_data_file(data_dir, rows.values())
+    for problem in sorted(problems):
+        print(problem, file=sys.stderr)
+    print(f"{len(clips)} clips: {len(work) - failed_in(work, rows)} split into frames, {done_before} done before, "
+          f"{failed} failed. {data.data_file(data_dir)} lists {len(rows)} clips.")
+    return failed
+
+
+def failed_in(work, rows):
+    """How many of the clips worked on have no row."""
+    return sum(clip not in rows for clip, _ in work)
+
+
+def find_clips(data_dir, extension):
+    """All clips with an extension: a sorted list of ((split, class, name), path). Raises FileNotFoundError if none."""
+    wanted = extension.lower().lstrip(".")
+    clips, others = [], {}
+    for split in data.SPLITS:
+        root = os.path.join(data_dir, split)
+        for class_name in sorted(os.listdir(root)) if os.path.isdir(root) else []:
+            folder = os.path.join(root, class_name)
+            if class_name.startswith(".") or not os.path.isdir(folder):
+                continue
+            for file in sorted(os.listdir(folder)):
+                name, ending = os.path.splitext(file)
+                ending = ending.lower().lstrip(".")
+                path = os.path.join(folder, file)
+                if file.startswith(".") or not os.path.isfile(path):
+                    continue
+                if ending == wanted:
+                    clips.append(((split, class_name, name), path))
+                elif ending in VIDEO_EXTENSIONS:
+                    others[ending] = others.get(ending, 0) + 1
+    if not clips:
+        folders = os.path.join(data_dir, "train", "<Class>")
+        found = ", ".join(f"{count} .{ending}" for ending, count in sorted(others.items())) or "no videos at all"
+        raise FileNotFoundError(f"no .{wanted} clips in {folders} (found there and in test: {found})")
+    return clips
+
+
+def find_twin(data_dir, clip, path, clips):
+    """The path of another clip with the same name but for its extension, or None."""
+    for other, other_path in clips:
+        if other == clip and other_path != path:
+            return other_path
+    note = data.read_frames_note(data_dir, clip)
+    other_path = os.path.join(os.path.dirname(path), str(note.get("clip"))) if note else path
+    return other_path if other_path != path and os.path.isfile(other_path) else None
+
+
+def known_rows(data_dir):
+    """The rows of an earlier data_file.csv whose frames are still there."""
+    try:
+        rows = data.read_data_file(data_dir)
+    except FileNotFoundError:
+        return []
+    return [row for row in rows if row.frames and os.path.exists(data.frame_path(data_dir, *row))]
+
+
+def valid_note(data_dir, clip, path, names):
+    """The note on the clip's frames if they were made from just this file and all are among `names`, else None."""
+    note = data.read_frames_note(data_dir, clip)
+    if note is None or identity(path) != {key: note.get(key) for key in ("clip", "size", "mtime_ns")}:
+        return None
+    return note if all(f"{clip[2]}-{i:04d}.jpg" in names for i in range(1, note["frames"] + 1)) else None
+
+
+def identity(path):
+    """What tells a clip from another that took its place."""
+    status = os.stat(path)
+    return {"clip": os.path.basename(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+class Extraction:
+    """Splits clips into frames in several threads, and can be stopped."""
+
+    def __init__(self, data_dir):
+        self.data_dir = data_dir
+        self._lock = threading.Lock()
+        self._running = set()
+        self._stopped = False
+
+    def extract(self, clip, path):
+        """Splits one clip. Returns (number of frames, None or a line on what is missing). Raises ValueError, OSError.
+
+        Frames are made in a hidden folder and moved when all are there; the note that declares them complete is
+        removed before and written after, so that a kill at any moment leaves a clip that is done again.
+        """
+        split, class_name, name = clip
+        folder = os.path.dirname(path)
+        staging = os.path.join(folder, f".{name}-frames.tmp")
+        made_from = identity(path)
+        shutil.rmtree(staging, ignore_errors=True)
+        os.mkdir(staging)
+        try:
+            frames, info, loss = video.split_into_frames(path, staging, self._register)
+            if self._stopped:
+                raise ValueError("stopped")
+            note_path = data.frames_note_path(self.data_dir, clip)
+            if os.path.exists(note_path):
+                os.remove(note_path)
+            data.forget_sequences(self.data_dir, clip)
+            for i in range(1, frames + 1):
+                os.replace(os.path.join(staging, f"{i:04d}.jpg"), self._frame(clip, i))
+            surplus = frames
+            while os.path.exists(self._frame(clip, surplus + 1)):
+                surplus += 1
+            for i in range(surplus, frames, -1):
+                os.remove(self._frame(clip, i))
+            note = {**made_from, "frames": frames, "fps": str(info.fps), "seconds": float(frames / info.fps)}
+            with open(os.path.join(staging, "note"), "w", encoding="utf-8") as file:
+                json.dump(note, file)
+            os.replace(os.path.join(staging, "note"), note_path)
+            return frames, loss
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def stop(self):
+        """Ends the running ffmpeg processes."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
+
+    def _frame(self, clip, number):
+        return data.frame_path(self.data_dir, *clip, number)
+
+    def _register(self, process):
+        with self._lock:
+            self._running.add(process)
+            if self._stopped:
+                process.kill()
+
+
+def main(argv=None):
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("extension", help="the clips' extension: mp4, .MP4, avi, ...")
+    args = parser.parse_args(argv)
+    return cli.run(lambda: 1 if extract_files(args.extension, args.data_dir, args.quiet) else 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""Probing, reading and writing video with ffmpeg. Frames are uint8 RGB arrays (height, width, 3) everywhere.
+
+Training clips and the video to classify are decoded by the same ffmpeg with the same rules (every decoded frame once,
+rotation applied, the source's own colour matrix), so that the same frame looks the same in both.
+"""
+import functools
+import math
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+# OpenCV opens videos only to read their header here; it must not follow a playlist to other files or hosts.
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
+# Frame rates outside of this are a container's time base rather than the rate of its frames.
+MAX_FPS = 300
+
+
+class VideoInfo(NamedTuple):
+    """What a video's header says."""
+    width: int  # pixels, as displayed: after rotation
+    height: int
+    fps: Fraction  # frames per second, the average where it varies
+    frames: int  # exact in MP4 and AVI, estimated from the duration elsewhere, 0 if unknown
+
+
+@functools.cache
+def find_ffmpeg():
+    """The ffmpeg on PATH, else the one in imageio-ffmpeg's wheel. Raises FileNotFoundError if there is neither."""
+    found = shutil.which("ffmpeg")
+    if found:
+        return found
+    try:
+        import imageio_ffmpeg
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        raise FileNotFoundError("no ffmpeg found: install it (apt install ffmpeg), or run "
+                                "pip install imageio-ffmpeg, which carries one") from None
+
+
+def probe(path):
+    """Reads a video's header. Returns VideoInfo. Raises FileNotFoundError or ValueError, naming the file."""
+    import cv2
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such video file")
+    capture = cv2.VideoCapture(f"file:{os.fspath(path)}", cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise ValueError(f"{path}: no video that can be read (damaged, empty, or sound only)")
+        width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        fps, frames = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    finally:
+        capture.release()
+    if not 0 < fps <= MAX_FPS:
+        fps, frames = _measure_fps(path)
+    return VideoInfo(width, height, as_frame_rate(fps), max(frames, 0))
+
+
+def as_frame_rate(fps):
+    """The fraction that a frame rate in floating point stands for: 29.97003 is 30000/1001."""
+    # MPEG-4 (XVID) counts time in units of at least 1/65535 s.
+    rate = Fraction(fps).limit_denominator(1001)
+    return rate if rate.numerator <= 65535 else Fraction(fps).limit_denominator(max(1, 65535 // math.ceil(fps)))
+
+
+def _measure_fps(path):
+    """(frames per second, frames) by decoding everything: for headers without a usable rate, as browsers record."""
+    command = [find_ffmpeg(), *_input(path), *passthrough(), "-f", "null", "-progress", "pipe:1", "-"]
+    report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace").stdout
+    frames = [int(n) for n in re.findall(r"^frame=\s*(\d+)", report, re.M)]
+    times = [int(n) for n in re.findall(r"^out_time_us=(\d+)", report, re.M)]
+    if not frames or not times or not frames[-1] or not times[-1]:
+        raise ValueError(f"{path}: neither its header nor its frames give a frame rate")
+    return min(frames[-1] / (times[-1] / 1e6), MAX_FPS), frames[-1]
+
+
+def _input(path):
+    """ffmpeg's arguments that open `path` and nothing else, and choose its video (not a cover picture)."""
+    return ["-nostdin", "-hide_banner", "-v", "error", "-protocol_whitelist", "file,pipe",
+            "-i", f"file:{os.fspath(path)}", "-map", "0:V:0"]
+
+
+@functools.cache
+def passthrough():
+    """ffmpeg's arguments for 'each decoded frame once, none dropped or doubled to keep a rate'."""
+    version = subprocess.run([find_ffmpeg(), "-version"], capture_output=True, text=True, errors="replace").stdout
+    libavcodec = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", version)
+    # ffmpeg 5.1 (libavcodec 59.37) renamed -vsync, and later ones dropped the old name.
+    recent = libavcodec is None or tuple(map(int, libavcodec.groups())) >= (59, 37, 100)
+    return ("-fps_mode", "passthrough") if recent else ("-vsync", "passthrough")
+
+
+def _reason(stderr, path):
+    """The part of ffmpeg's messages that tells a person what is wrong."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    if any("matches no streams" in line for line in lines):
+        return "it has no video stream"
+    # '[mov,mp4 @ 0x55d0c8] moov atom not found' without the address and without the path we name ourselves.
+    lines = [re.sub(r"^\[[^\]]*@[^\]]*\]\s*", "", line).replace(f"file:{os.fspath(path)}: ", "") for line in lines]
+    return lines[0] if lines else "ffmpeg gave no reason"
+
+
+def _loss(frames, expected, failed, stderr, path):
+    """None, or a line on what is missing of a video of which `frames` of `expected` frames were decoded."""
+    complained = failed or stderr.strip()
+    if failed or frames < 0.9 * expected or (complained and frames < expected - 1):
+        return f"damaged: {frames} of about {max(expected, frames)} frames decoded ({_reason(stderr, path)})"
+    return None
+
+
+def split_into_frames(path, folder, on_start=None):
+    """Writes a clip's frames as folder/0001.jpg, 0002.jpg, ... in high quality.
+
+    on_start: called with the running subprocess.Popen, so that a caller can end it.
+    Returns (number of frames, VideoInfo, None or a line on what could not be decoded).
+    Raises OSError or ValueError with a reason if no frame can be had, or the frames can't be written.
+    """
+    info = probe(path)
+    # JPEG (JFIF) is BT.601 at full range whatever the clip is; without this an HD clip's colours shift.
+    # Relative to `folder`: a % in the path would be taken for a frame number.
+    command = [find_ffmpeg(), "-threads", "1", *_input(os.path.abspath(path)), *passthrough(),
+               "-vf", "scale=out_color_matrix=bt601:out_range=full,format=yuvj420p", "-q:v", "2", "-threads", "1",
+               "-f", "image2", "%04d.jpg"]
+    process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
+    if on_start:
+        on_start(process)
+    stderr = process.communicate()[1]
+    frames = len(os.listdir(folder))
+    if b"No space left" in stderr:
+        raise OSError(f"{path}: the disk is full")
+    if not frames or process.returncode < 0:
+        raise ValueError(_reason(stderr, os.path.abspath(path)))
+    return frames, info, _loss(frames, info.frames, process.returncode != 0, stderr, os.path.abspath(path))
+
+
+class FrameReader:
+    """Iterates over a video's frames as RGB arrays, all of the size of the first.
+
+    .info: VideoInfo. .loss: after the last frame, None or a line on what could not be decoded.
+    Raises FileNotFoundError or ValueError, naming the file, when there is no video in it.
+    """
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+        self.info = probe(path)
+        self.loss = None
+
+    def __iter__(self):
+        # PPM frames carry their size; rgb24 leaves the conversion, with the source's matrix and range, to ffmpeg.
+        command = [find_ffmpeg(), *_input(self.path), *passthrough(),
+                   "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
+        frames = 0
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                                       bufsize=1 << 20)
+            try:
+                while (frame := _read_ppm(process.stdout)) is not None:
+                    frames += 1
+                    yield frame
+                failed = process.wait() != 0
+            finally:
+                process.kill()
+                process.stdout.close()
+                process.wait()
+            log.seek(0)
+            stderr = log.read()
+        if not frames:
+            raise ValueError(f"{self.path}: no frame can be decoded ({_reason(stderr, self.path)})")
+        self.loss = _loss(frames, self.info.frames, failed, stderr, self.path)
+
+
+def _read_ppm(stream):
+    """The next binary PPM image of a stream as a uint8 array (height, width, 3), or None at its end."""
+    if stream.readline() != b"P6\n":
+        return None
+    width, height = map(int, stream.readline().split())
+    stream.readline()  # 255
+    frame = np.empty((height, width, 3), np.uint8)
+    return frame if stream.readinto(frame.reshape(-1)) == frame.size else None
+
+
+class VideoWriter:
+    """Writes RGB frames as an XVID AVI, which appears under its name when the `with` block ends well, else not at all.
+
+    path: the file to write. size: (width, height) in pixels. fps: a Fraction.
+    Raises OSError, naming the file, if it can't be written.
+    """
+
+    def __init__(self, path, size, fps):
+        self.path = os.fspath(path)
+        self._partial = f"{self.path}.{os.getpid()}.tmp"
+        self._log = tempfile.TemporaryFile()
+        try:
+            open(self._partial, "wb").close()
+        except OSError as error:
+            raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
+        command = [find_ffmpeg(), "-hide_banner", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
+                   "-video_size", "{}x{}".format(*size), "-framerate", str(fps), "-i", "pipe:0",
+                   "-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-f", "avi", f"file:{self._partial}"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
+
+    def write(self, frame):
+        """Appends one frame: uint8 RGB (height, width, 3)."""
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frame))
+        except BrokenPipeError:
+            self._raise()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        try:
+            if kind is None:
+                try:
+                    self._process.stdin.close()
+                except BrokenPipeError:
+                    pass
+                if self._process.wait() != 0:
+                    self._raise()
+                os.replace(self._partial, self.path)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._log.close()
+            if os.path.exists(self._partial):
+                os.remove(self._partial)
+
+    def _raise(self):
+        self._process.wait()
+        self._log.seek(0)
+        raise OSError(f"{self.path}: can't be written ({_reason(self._log.read(), self._partial)})")
