@@ -49,12 +49,7 @@ class DataSet:
         rows = read_data_file(self.data_dir)
         if not rows:
             raise ValueError(f"{data_file(self.data_dir)} lists no clips; run python extract_files.py mp4")
-        known = sorted({row.class_name for row in rows})
-        if class_limit is not None and class_limit > len(known):
-            raise ValueError(f"{class_limit} classes asked for, but {data_file(self.data_dir)} has {len(known)}: "
-                             f"{', '.join(known)}")
-        self.classes = known[:class_limit]
-        self.left_out_classes = known[len(self.classes):]
+        self.classes, self.left_out_classes = read_classes(self.data_dir, class_limit)
         rows = [row for row in rows if row.class_name in self.classes]
         untrained = sorted({row.class_name for row in rows} - {row.class_name for row in rows if row.split == "train"})
         if untrained:
@@ -192,6 +187,16 @@ def read_data_file(data_dir):
                              f"found {', '.join(map(str, row))}")
         rows.append(Clip(*row[:3], int(row[3])))
     return rows
+
+
+def read_classes(data_dir, class_limit=None):
+    """(the first class_limit classes of data_file.csv in alphabetical order, the others). Raises ValueError if fewer."""
+    known = sorted({row.class_name for row in read_data_file(data_dir)})
+    if class_limit is not None and class_limit > len(known):
+        raise ValueError(f"{class_limit} classes asked for, but {data_file(data_dir)} has {len(known)}: "
+                         f"{', '.join(known)}")
+    limit = len(known) if class_limit is None else class_limit
+    return known[:limit], known[limit:]
 
 
 def write_data_file(data_dir, rows):

@@ -1,0 +1,25 @@
+# make demo: the whole job on a rendered recording. make test: the tests. Both make the virtual environment first.
+PYTHON ?= python3
+VENV := .venv
+
+.PHONY: demo test test-slow clean-demo
+
+demo: $(VENV)/.installed
+	sh data/demo/demo.sh $(VENV)/bin/python
+
+test: $(VENV)/.installed-tests
+	$(VENV)/bin/python -m pytest -q -m "not slow" tests
+
+test-slow: $(VENV)/.installed-tests
+	$(VENV)/bin/python -m pytest -q -m slow tests
+
+clean-demo:
+	cd data/demo && rm -rf train test sequences checkpoints logs data_file.csv labels.csv Football.mp4 result.avi
+
+$(VENV)/.installed: requirements.txt setup_venv.sh
+	sh setup_venv.sh $(PYTHON) $(VENV)
+	touch $@
+
+$(VENV)/.installed-tests: $(VENV)/.installed tests/requirements.txt
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt
+	touch $@

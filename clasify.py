@@ -1,0 +1,228 @@
+"""Classifies each window of a video and writes the video with the classes on it.
+
+Reads a checkpoint of train.py and a video. Writes result.avi: all frames of the video, with the classes and their
+probabilities in the upper left corner. A window is as long as the clips that the network was trained on.
+
+    python clasify.py 75 2 lstm-features.hdf5 video.mp4
+"""
+import os
+import sys
+from fractions import Fraction
+from typing import NamedTuple
+
+import cli
+
+
+class Window(NamedTuple):
+    """A stretch of the video and the probabilities of the classes in it."""
+    start: float  # seconds
+    end: float
+    first_frame: int
+    end_frame: int  # the first one after the window
+    probabilities: list  # of float, in the order of the classes
+
+
+class Classification(NamedTuple):
+    """What clasify returns."""
+    classes: list  # of str
+    windows: list  # of Window
+    loss: str | None  # what of the video could not be decoded, if anything
+
+
+def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", weights=None, output="result.avi",
+            quiet=False):
+    """Classifies a video and writes `output`, an XVID AVI.
+
+    seq_length, class_limit: those of the checkpoint `saved_model`. weights: InceptionV3's, needed only if the checkpoint
+    was trained with a weights file. data_dir: where data_file.csv gives the classes of a checkpoint that has none.
+
+    Returns a Classification. Raises cli.UsageError if the arguments contradict the checkpoint, and FileNotFoundError,
+    ValueError or OSError, naming the file, for a checkpoint or video that can't be read or a result that can't be written.
+    """
+    import video
+    reader = video.FrameReader(video_file)
+    if os.path.exists(output) and os.path.samefile(output, video_file):
+        raise cli.UsageError(f"{output} is the video itself; give the result another name with --output")
+    cli.import_keras()
+    from models import ResearchModel
+    saved_model = find_checkpoint(saved_model, data_dir)
+    research_model = ResearchModel.load(saved_model)
+    classes, image_shape, clip_seconds, weights = settings(research_model, seq_length, class_limit, saved_model, data_dir,
+                                                           weights, reader.info)
+    # Frames per window, as a fraction: at 29.97 frames per second windows of 3 s are 90 or 89 frames long.
+    window_length = Fraction(clip_seconds) * reader.info.fps if clip_seconds else Fraction(seq_length)
+    info = reader.info
+    with video.VideoWriter(output, (info.width, info.height), info.fps) as writer:
+        from extractor import Extractor
+        windows = classify_windows(reader, Extractor(image_shape, weights), research_model.model, seq_length,
+                                   window_length, classes, quiet)
+        write_result(video.FrameReader(video_file), writer, windows, classes, output, quiet)
+    summarize(classes, windows, output)
+    if reader.loss:
+        print(f"{video_file}: {reader.loss}; what was decoded is classified", file=sys.stderr)
+    return Classification(classes, windows, reader.loss)
+
+
+def find_checkpoint(saved_model, data_dir):
+    """The checkpoint's path: as given, else in the data folder's checkpoints."""
+    beside = os.path.join(data_dir, "checkpoints", saved_model)
+    return beside if not os.path.exists(saved_model) and os.path.exists(beside) else saved_model
+
+
+def settings(research_model, seq_length, class_limit, saved_model, data_dir, weights, info):
+    """(classes, image_shape, seconds of a window, InceptionV3 weights), from the checkpoint's metadata.
+
+    A checkpoint of the article's repository has none: then classes come from data_file.csv, frames keep the video's size,
+    and a window is seq_length consecutive frames (its seconds are None), as in the article's clasify.py.
+    """
+    from extractor import weights_id
+    metadata = research_model.metadata
+    for what, given, trained in (("sequences of {} frames", seq_length, research_model.seq_length),
+                                 ("{} classes", class_limit, research_model.nb_classes)):
+        if trained is not None and given != trained:
+            raise cli.UsageError(f"{saved_model} was trained on {what.format(trained)}, not {given}")
+    if metadata is None:
+        from data import read_classes
+        classes, _ = read_classes(data_dir, class_limit)
+        return classes, (info.height, info.width, 3), None, weights or "imagenet"
+    if weights is None and metadata.weights in ("imagenet", "random"):
+        weights = metadata.weights
+    elif weights is None or weights_id(weights) != metadata.weights:
+        raise cli.UsageError(f"{saved_model} was trained on features of the InceptionV3 weights {metadata.weights_name} "
+                             f"({metadata.weights}){f', not {weights}' if weights else ''}; give them with --weights")
+    return metadata.class_names, tuple(metadata.image_shape), metadata.clip_seconds, weights
+
+
+def classify_windows(reader, extractor, model, seq_length, window_length, classes, quiet=False):
+    """Prints and returns the Windows of a video.
+
+    reader: iterable of RGB frames, with .info.fps and .info.frames. window_length: frames per window, a Fraction.
+    Of each window seq_length frames, spread over it like a training clip's, go through the network. The last window
+    ends with the video.
+    """
+    import numpy as np
+    from tqdm import tqdm
+    from data import class_lines, spread
+    from extractor import resize
+    fps = reader.info.fps
+    frames_read = 0
+
+    def bound(number):
+        return max(number, round(number * window_length))
+
+    def sampled():
+        nonlocal frames_read
+        window, end, chosen = -1, 0, ()
+        for index, frame in enumerate(reader):
+            if index == end:
+                window, end = window + 1, bound(window + 2)
+                chosen = set(index + spread(end - index, seq_length))
+            if index in chosen:
+                yield (window, index), resize(frame, extractor.image_shape)
+            frames_read = index + 1
+
+    windows = []
+    features = []  # of the window at hand
+
+    def finish():
+        # A short window gave fewer frames; spread them over the sequence as a short clip's would be.
+        sequence = np.stack(features)[spread(len(features), seq_length)]
+        first, end = bound(len(windows)), min(bound(len(windows) + 1), frames_read)
+        probabilities = np.asarray(model.predict_on_batch(sequence[None]))[0].tolist()
+        windows.append(Window(float(first / fps), float(end / fps), first, end, probabilities))
+        features.clear()
+        tqdm.write(f"{clock(windows[-1].start)} - {clock(windows[-1].end)}  "
+                   + "  ".join(class_lines(classes, probabilities)), file=sys.stdout)
+
+    with tqdm(total=reader.info.frames or None, unit="frame", desc="Classifying", disable=quiet) as bar:
+        for (window, index), feature in extractor.stream(sampled()):
+            if window > len(windows):
+                finish()
+            features.append(feature)
+            bar.update(index + 1 - bar.n)
+        finish()
+        bar.total = frames_read
+        bar.update(frames_read - bar.n)
+    return windows
+
+
+def write_result(reader, writer, windows, classes, output, quiet=False):
+    """Writes the video's frames once more, each with the classes of its window."""
+    from tqdm import tqdm
+    from data import class_lines
+    window, lines = -1, []
+    for index, frame in enumerate(tqdm(reader, total=windows[-1].end_frame, unit="frame", desc=f"Writing {output}",
+                                       disable=quiet)):
+        if window < 0 or (index == windows[window].end_frame and window + 1 < len(windows)):
+            window += 1
+            lines = class_lines(classes, windows[window].probabilities)
+        draw_lines(frame, lines)
+        writer.write(frame)
+
+
+def draw_lines(frame, lines):
+    """Draws lines of text into the upper left corner of an RGB frame, white on a darkened ground.
+
+    The text's height is a 24th of the frame's, less where it would not fit; lines that don't fit even at 6 pixels are
+    shortened before their last word, the probability, and those below the frame's edge are left out.
+    """
+    import cv2
+    height, width = frame.shape[:2]
+    font = cv2.FontFace("sans")
+    size = max(12, height // 24)
+
+    def text_width(text, size):
+        x, _, w, _ = cv2.getTextSize((width, height), text, (0, 0), font, size)
+        return x + w
+
+    while size > 6 and (max(text_width(line, size) for line in lines) > 0.9 * width
+                        or len(lines) * 1.3 * size > 0.9 * height):
+        size -= 1
+    margin, step = max(2, size // 3), round(1.3 * size)
+    shown = []
+    for line in lines[:max(1, (height - margin) // step)]:
+        name, probability = line.rsplit(" ", 1)
+        while len(name) > 1 and text_width(line, size) > width - 2 * margin:
+            name = name[:-1]
+            line = f"{name}… {probability}"
+        shown.append(line)
+    box = frame[:len(shown) * step + 2 * margin, :max(text_width(line, size) for line in shown) + 2 * margin]
+    box[:] = box // 3
+    for number, line in enumerate(shown):
+        cv2.putText(frame, line, (margin, margin + number * step + size), (255, 255, 255), font, size)
+
+
+def summarize(classes, windows, output):
+    """Prints how much of the video each class has."""
+    seconds = dict.fromkeys(classes, 0.0)
+    for window in windows:
+        best = max(range(len(classes)), key=window.probabilities.__getitem__)
+        seconds[classes[best]] += window.end - window.start
+    print(", ".join(f"{name} {clock(time)}" for name, time in seconds.items()))
+    print(f"{output}: {windows[-1].end_frame} frames, {len(windows)} windows")
+
+
+def clock(seconds):
+    """Seconds as 1:02:03.456."""
+    milliseconds = round(seconds * 1000)
+    return (f"{milliseconds // 3600000}:{milliseconds // 60000 % 60:02d}:{milliseconds // 1000 % 60:02d}"
+            f".{milliseconds % 1000:03d}")
+
+
+def main(argv=None):
+    parser = cli.make_parser(__doc__, weights="the checkpoint's")
+    cli.add_article_arguments(parser, "seq_length", "classes")
+    parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
+    parser.add_argument("video", help="the video to classify")
+    parser.add_argument("--output", default="result.avi", help="file to write (default: result.avi)")
+    args = parser.parse_args(argv)
+
+    def work():
+        result = clasify(args.seq_length, args.classes, args.checkpoint, args.video, args.data_dir, args.weights,
+                         args.output, args.quiet)
+        return 1 if result.loss else 0
+    return cli.run(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
