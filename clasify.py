@@ -51,8 +51,7 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
                                                            weights, reader.info)
     # Frames per window, as a fraction: at 29.97 frames per second windows of 3 s are 90 or 89 frames long.
     window_length = Fraction(clip_seconds) * reader.info.fps if clip_seconds else Fraction(seq_length)
-    info = reader.info
-    with video.VideoWriter(output, (info.width, info.height), info.fps) as writer:
+    with video.VideoWriter(output, reader.info.fps, reader.info.pixel_aspect) as writer:
         from extractor import Extractor
         windows = classify_windows(reader, Extractor(image_shape, weights), research_model.model, seq_length,
                                    window_length, classes, quiet)

@@ -77,8 +77,8 @@ class DataSet:
         for name in self.classes:
             clips = [row for row in self.data if row.split == "train" and row.class_name == name]
             if len(clips) < 2:
-                raise ValueError(f"class {name} has a single training clip of at least {self.seq_length} frames; "
-                                 f"two are needed, one to learn from and one to validate on")
+                raise ValueError(f"class {name} has {len(clips)} usable training clips of at least {self.seq_length} "
+                                 f"frames; two are needed, one to learn from and one to validate on")
             held_out = min(max(1, round(validation_split * len(clips))), len(clips) - 1)
             order = random.permutation(len(clips))
             validation += [clips[i] for i in order[:held_out]]
@@ -182,7 +182,7 @@ def read_data_file(data_dir):
                          f"extract_files.py again") from None
     rows = []
     for number, row in enumerate(table.itertuples(index=False), 1):
-        if len(row) != 4 or row[0] not in SPLITS or not re.fullmatch("[0-9]{1,9}", row[3]):
+        if len(row) != 4 or row[0] not in SPLITS or not re.fullmatch("[0-9]{1,9}", str(row[3])):
             raise ValueError(f"{path}, row {number}: expected train or test, class, clip name, number of frames, "
                              f"found {', '.join(map(str, row))}")
         rows.append(Clip(*row[:3], int(row[3])))

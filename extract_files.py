@@ -29,12 +29,14 @@ def extract_files(extension, data_dir="data", quiet=False):
     clips = find_clips(data_dir, extension)
     video.find_ffmpeg()
     rows = {row[:3]: row for row in known_rows(data_dir)}
-    listings = {}  # folder: names of the files in it
-    work = []
-    problems = []
-    failed = done_before = 0
+    paths = {}  # clip: the files of that name, "a.mp4" and "a.MP4"
     for clip, path in clips:
-        twin = find_twin(data_dir, clip, path, clips)
+        paths.setdefault(clip, []).append(path)
+    listings = {}  # folder: names of the files in it
+    work, problems = [], []
+    failed = split = 0
+    for clip, path in clips:
+        twin = find_twin(data_dir, clip, path, paths[clip])
         if twin:
             failed += 1
             problems.append(f"{path}: left out, {twin} beside it would have frames of the same names; rename one")
@@ -44,7 +46,6 @@ def extract_files(extension, data_dir="data", quiet=False):
             listings[folder] = set(os.listdir(folder))
         note = valid_note(data_dir, clip, path, listings[folder])
         if note:
-            done_before += 1
             rows[clip] = data.Clip(*clip, note["frames"])
         else:
             work.append((clip, path))
@@ -63,8 +64,9 @@ def extract_files(extension, data_dir="data", quiet=False):
                     except ValueError as error:
                         failed += 1
                         rows.pop(clip, None)
-                        problems.append(f"{path}: left out: {str(error).removeprefix(f'{path}: ')}")
+                        problems.append(f"{path}: left out, {str(error).removeprefix(f'{path}: ')}")
                         continue
+                    split += 1
                     rows[clip] = data.Clip(*clip, frames)
                     if loss:
                         problems.append(f"{path}: {loss}; kept what there is")
@@ -73,18 +75,13 @@ def extract_files(extension, data_dir="data", quiet=False):
                 extraction.stop()
                 raise
     finally:
-        if rows:
+        if rows or os.path.exists(data.data_file(data_dir)):
             data.write_data_file(data_dir, rows.values())
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
-    print(f"{len(clips)} clips: {len(work) - failed_in(work, rows)} split into frames, {done_before} done before, "
-          f"{failed} failed. {data.data_file(data_dir)} lists {len(rows)} clips.")
+    print(f"{len(clips)} clips: {split} split into frames, {len(clips) - split - failed} done before, {failed} failed. "
+          f"{data.data_file(data_dir)} lists {len(rows)} clips.")
     return failed
-
-
-def failed_in(work, rows):
-    """How many of the clips worked on have no row."""
-    return sum(clip not in rows for clip, _ in work)
 
 
 def find_clips(data_dir, extension):
@@ -114,10 +111,10 @@ def find_clips(data_dir, extension):
     return clips
 
 
-def find_twin(data_dir, clip, path, clips):
-    """The path of another clip with the same name but for its extension, or None."""
-    for other, other_path in clips:
-        if other == clip and other_path != path:
+def find_twin(data_dir, clip, path, paths):
+    """The path of another clip with the same name but for its extension, or None. paths: those of this run."""
+    for other_path in paths:
+        if other_path != path:
             return other_path
     note = data.read_frames_note(data_dir, clip)
     other_path = os.path.join(os.path.dirname(path), str(note.get("clip"))) if note else path

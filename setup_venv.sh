@@ -15,11 +15,13 @@ else
     # be run as it is, to install itself.
     "$python" -m venv --without-pip "$venv"
     "$venv/bin/python" - <<'EOF'
-import json, os, subprocess, sys, tempfile, urllib.request
+import json, os, subprocess, sys, tempfile, urllib.parse, urllib.request
+index = "https://pypi.org/pypi/pip/json"
 try:
-    with urllib.request.urlopen("https://pypi.org/pypi/pip/json") as answer:
+    with urllib.request.urlopen(index) as answer:
         files = json.load(answer)["urls"]
-    url = next(file["url"] for file in files if file["filename"].endswith(".whl"))
+    # A mirror's addresses may be relative.
+    url = urllib.parse.urljoin(index, next(file["url"] for file in files if file["filename"].endswith(".whl")))
     with tempfile.TemporaryDirectory() as folder:
         wheel, _ = urllib.request.urlretrieve(url, os.path.join(folder, url.rsplit("/", 1)[1]))
         subprocess.run([sys.executable, os.path.join(wheel, "pip"), "install", "-q", wheel], check=True)

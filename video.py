@@ -29,7 +29,8 @@ class VideoInfo(NamedTuple):
     width: int  # pixels, as displayed: after rotation
     height: int
     fps: Fraction  # frames per second, the average where it varies
-    frames: int  # exact in MP4 and AVI, estimated from the duration elsewhere, 0 if unknown
+    frames: int  # as the header says or the duration suggests; 0 if unknown
+    pixel_aspect: Fraction  # width of a pixel by its height; not 1 on DVDs and much of television
 
 
 @functools.cache
@@ -57,11 +58,13 @@ def probe(path):
             raise ValueError(f"{path}: no video that can be read (damaged, empty, or sound only)")
         width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         fps, frames = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        aspect = [int(capture.get(p)) for p in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
     finally:
         capture.release()
     if not 0 < fps <= MAX_FPS:
         fps, frames = _measure_fps(path)
-    return VideoInfo(width, height, as_frame_rate(fps), max(frames, 0))
+    pixel_aspect = Fraction(*aspect) if min(aspect) > 0 else Fraction(1)
+    return VideoInfo(width, height, as_frame_rate(fps), max(frames, 0), pixel_aspect)
 
 
 def as_frame_rate(fps):
@@ -79,13 +82,18 @@ def _measure_fps(path):
     times = [int(n) for n in re.findall(r"^out_time_us=(\d+)", report, re.M)]
     if not frames or not times or not frames[-1] or not times[-1]:
         raise ValueError(f"{path}: neither its header nor its frames give a frame rate")
-    return min(frames[-1] / (times[-1] / 1e6), MAX_FPS), frames[-1]
+    return frames[-1] / (times[-1] / 1e6), frames[-1]
 
 
 def _input(path):
     """ffmpeg's arguments that open `path` and nothing else, and choose its video (not a cover picture)."""
     return ["-nostdin", "-hide_banner", "-v", "error", "-protocol_whitelist", "file,pipe",
             "-i", f"file:{os.fspath(path)}", "-map", "0:V:0"]
+
+
+def _popen(command, **kwargs):
+    """A subprocess.Popen that Ctrl-C in a terminal does not reach: we end it ourselves, and know that we did."""
+    return subprocess.Popen(command, start_new_session=True, **kwargs)
 
 
 @functools.cache
@@ -105,13 +113,18 @@ def _reason(stderr, path):
         return "it has no video stream"
     # '[mov,mp4 @ 0x55d0c8] moov atom not found' without the address and without the path we name ourselves.
     lines = [re.sub(r"^\[[^\]]*@[^\]]*\]\s*", "", line).replace(f"file:{os.fspath(path)}: ", "") for line in lines]
-    return lines[0] if lines else "ffmpeg gave no reason"
+    return lines[0] if lines else "it ends too early"
 
 
-def _loss(frames, expected, failed, stderr, path):
+def _loss(path, frames, expected, failed, stderr):
     """None, or a line on what is missing of a video of which `frames` of `expected` frames were decoded."""
-    complained = failed or stderr.strip()
-    if failed or frames < 0.9 * expected or (complained and frames < expected - 1):
+    if not failed and not stderr.strip():
+        # ffmpeg says nothing of an AVI that is cut short, but its header counts the frames. Elsewhere the number may be
+        # an estimate, and lower for good reasons: sound that outlasts the picture.
+        with open(path, "rb") as file:
+            if file.read(4) != b"RIFF":
+                return None
+    if failed or frames < expected - 1:
         return f"damaged: {frames} of about {max(expected, frames)} frames decoded ({_reason(stderr, path)})"
     return None
 
@@ -129,8 +142,7 @@ def split_into_frames(path, folder, on_start=None):
     command = [find_ffmpeg(), "-threads", "1", *_input(os.path.abspath(path)), *passthrough(),
                "-vf", "scale=out_color_matrix=bt601:out_range=full,format=yuvj420p", "-q:v", "2", "-threads", "1",
                "-f", "image2", "%04d.jpg"]
-    process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)
+    process = _popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if on_start:
         on_start(process)
     stderr = process.communicate()[1]
@@ -139,7 +151,7 @@ def split_into_frames(path, folder, on_start=None):
         raise OSError(f"{path}: the disk is full")
     if not frames or process.returncode < 0:
         raise ValueError(_reason(stderr, os.path.abspath(path)))
-    return frames, info, _loss(frames, info.frames, process.returncode != 0, stderr, os.path.abspath(path))
+    return frames, info, _loss(os.path.abspath(path), frames, info.frames, process.returncode != 0, stderr)
 
 
 class FrameReader:
@@ -160,8 +172,7 @@ class FrameReader:
                    "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
         frames = 0
         with tempfile.TemporaryFile() as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                       bufsize=1 << 20)
+            process = _popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=1 << 20)
             try:
                 while (frame := _read_ppm(process.stdout)) is not None:
                     frames += 1
@@ -175,7 +186,7 @@ class FrameReader:
             stderr = log.read()
         if not frames:
             raise ValueError(f"{self.path}: no frame can be decoded ({_reason(stderr, self.path)})")
-        self.loss = _loss(frames, self.info.frames, failed, stderr, self.path)
+        self.loss = _loss(self.path, frames, self.info.frames, failed, stderr)
 
 
 def _read_ppm(stream):
@@ -191,51 +202,59 @@ def _read_ppm(stream):
 class VideoWriter:
     """Writes RGB frames as an XVID AVI, which appears under its name when the `with` block ends well, else not at all.
 
-    path: the file to write. size: (width, height) in pixels. fps: a Fraction.
+    path: the file to write. fps, pixel_aspect: see VideoInfo. The first frame sets the size.
     Raises OSError, naming the file, if it can't be written.
     """
 
-    def __init__(self, path, size, fps):
+    def __init__(self, path, fps, pixel_aspect=Fraction(1)):
         self.path = os.fspath(path)
+        self._rate, self._pixel_aspect = fps, pixel_aspect
+        self._process = None
         self._partial = f"{self.path}.{os.getpid()}.tmp"
-        self._log = tempfile.TemporaryFile()
         try:
-            open(self._partial, "wb").close()
+            if os.path.isdir(self.path):
+                raise IsADirectoryError(0, "it is a folder")
+            open(self._partial, "wb").close()  # tells at once, not after hours, that it can't be written
         except OSError as error:
             raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
-        command = [find_ffmpeg(), "-hide_banner", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
-                   "-video_size", "{}x{}".format(*size), "-framerate", str(fps), "-i", "pipe:0",
-                   "-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-f", "avi", f"file:{self._partial}"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
+        self._log = tempfile.TemporaryFile()
 
     def write(self, frame):
         """Appends one frame: uint8 RGB (height, width, 3)."""
+        if self._process is None:
+            height, width = frame.shape[:2]
+            aspect = f"setsar={self._pixel_aspect.numerator}/{self._pixel_aspect.denominator}"
+            command = [find_ffmpeg(), "-hide_banner", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
+                       "-video_size", f"{width}x{height}", "-framerate", str(self._rate), "-i", "pipe:0", "-vf", aspect,
+                       "-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-f", "avi", f"file:{self._partial}"]
+            self._process = _popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
         try:
             self._process.stdin.write(np.ascontiguousarray(frame))
         except BrokenPipeError:
-            self._raise()
+            self._fail()
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, traceback):
         try:
-            if kind is None:
+            if kind is None and self._process is not None:
                 try:
                     self._process.stdin.close()
                 except BrokenPipeError:
                     pass
                 if self._process.wait() != 0:
-                    self._raise()
+                    self._fail()
                 os.replace(self._partial, self.path)
         finally:
-            self._process.kill()
-            self._process.wait()
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
             self._log.close()
             if os.path.exists(self._partial):
                 os.remove(self._partial)
 
-    def _raise(self):
+    def _fail(self):
         self._process.wait()
         self._log.seek(0)
         raise OSError(f"{self.path}: can't be written ({_reason(self._log.read(), self._partial)})")

@@ -1,0 +1,69 @@
+"""Shared fixtures. Real clips and weights come from ../shared, where that folder is; tests that need them skip elsewhere."""
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHARED = os.path.join(os.path.dirname(ROOT), "shared")
+sys.path.insert(0, ROOT)
+
+import video  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def shared_clips():
+    return _shared("clips")
+
+
+@pytest.fixture(scope="session")
+def shared_weights():
+    return _shared("weights", "inception_v3_notop.weights.h5")
+
+
+def _shared(*parts):
+    path = os.path.join(SHARED, *parts)
+    if not os.path.exists(path):
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+@pytest.fixture
+def make_clip(tmp_path):
+    """make_clip(path, seconds=1, fps=25, size="160x120", source="testsrc2", extra=()): renders a clip with ffmpeg."""
+    def make(path, seconds=1, fps="25", size="160x120", source="testsrc2", extra=("-pix_fmt", "yuv420p")):
+        path = tmp_path / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        separator = ":" if "=" in source else "="
+        subprocess.run([video.find_ffmpeg(), "-v", "error", "-y", "-f", "lavfi", "-i",
+                        f"{source}{separator}size={size}:rate={fps}:duration={seconds}", *extra, f"file:{path}"],
+                       check=True)
+        return path
+    return make
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """run_script("train.py", *args): runs a script as a user would, in tmp_path; a finished subprocess.CompletedProcess."""
+    def run(script, *args, cwd=tmp_path, env=None):
+        return subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, args)], cwd=cwd, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, env={**os.environ, **(env or {})})
+    return run
+
+
+def count_frames(path):
+    """The number of frames that ffmpeg decodes from a video, an authority that none of our code touches."""
+    report = subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", path, "-map", "0:v:0", "-f", "null",
+                             *video.passthrough(), "-progress", "-", "-"], capture_output=True, text=True).stdout
+    return int(re.findall(r"frame=\s*(\d+)", report)[-1])
+
+
+def assert_one_line_error(result, code, *mentions):
+    """The script failed with `code` and one line on stderr that mentions what it should, and no traceback."""
+    assert result.returncode == code, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1 and "Traceback" not in result.stderr, result.stderr
+    for mention in mentions:
+        assert str(mention) in lines[0]
