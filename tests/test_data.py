@@ -1,0 +1,186 @@
+"""data.py: the CSV, classes, splits, and where things lie."""
+import csv
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import data
+from data import Clip, DataSet
+
+ROWS = [Clip("train", "Football", f"Football_train_{i}", 75) for i in range(1, 12)] + \
+       [Clip("train", "Commercial", f"Commercial_train_{i}", 80) for i in range(1, 6)] + \
+       [Clip("test", "Football", "Football_test_1", 75), Clip("test", "Commercial", "Commercial_test_1", 90)]
+
+
+def dataset(tmp_path, rows=ROWS, seq_length=75, class_limit=2, **kwargs):
+    data.write_data_file(tmp_path, rows)
+    return DataSet(seq_length, class_limit, data_dir=tmp_path, **kwargs)
+
+
+def test_the_csv_is_the_articles(tmp_path):
+    data.write_data_file(tmp_path, ROWS)
+    with open(tmp_path / "data_file.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == sorted(rows) and ["train", "Football", "Football_train_10", "75"] in rows
+    assert {len(row) for row in rows} == {4} and len(rows) == len(ROWS)
+
+
+def test_reads_a_file_of_the_articles_repository(tmp_path):
+    (tmp_path / "data_file.csv").write_text("train,Football,Football_train_1,75\r\ntest,Football,Football_test_1,75\r\n")
+    assert DataSet(75, 1, data_dir=tmp_path).data == [("train", "Football", "Football_train_1", 75),
+                                                      ("test", "Football", "Football_test_1", 75)]
+
+
+NAMES = st.text(st.characters(blacklist_characters="/\0\r", blacklist_categories=["Cs"]), min_size=1, max_size=40)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["train", "test"]), NAMES, NAMES, st.integers(0, 10**9 - 1)), min_size=1,
+                unique_by=lambda row: row[:3]))
+def test_any_name_survives_the_csv(tmp_path_factory, rows):
+    folder = tmp_path_factory.getbasetemp()
+    data.write_data_file(folder, rows)
+    assert data.read_data_file(folder) == sorted(rows)
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(st.sampled_from('train,est"\n15\r\0 é'), max_size=80).map(str.encode)))
+def test_any_file_is_read_or_refused_by_name(tmp_path_factory, content):
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "data_file.csv").write_bytes(content)
+    try:
+        rows = data.read_data_file(folder)
+    except ValueError as error:
+        assert "data_file.csv" in str(error)
+    else:
+        assert all(row.split in ("train", "test") and row.frames >= 0 for row in rows)
+
+
+def test_no_data_file_names_the_cure(tmp_path):
+    with pytest.raises(FileNotFoundError, match="data_file.csv is missing: python extract_files.py"):
+        DataSet(data_dir=tmp_path)
+
+
+def test_classes_are_the_first_in_the_alphabet(tmp_path):
+    rows = ROWS + [Clip("train", "Weather", "Weather_train_1", 75)]
+    found = dataset(tmp_path, rows)
+    assert found.classes == ["Commercial", "Football"] and found.left_out_classes == ["Weather"]
+    assert {row.class_name for row in found.data} == {"Commercial", "Football"}
+    assert dataset(tmp_path, rows, class_limit=None).classes == ["Commercial", "Football", "Weather"]
+    with pytest.raises(ValueError, match="4 classes asked for, but .* has 3: Commercial, Football, Weather"):
+        dataset(tmp_path, rows, class_limit=4)
+
+
+def test_a_class_that_only_test_has(tmp_path):
+    with pytest.raises(ValueError, match="no training clips of class Weather"):
+        dataset(tmp_path, ROWS + [Clip("test", "Weather", "Weather_test_1", 75)], class_limit=3)
+
+
+def test_clips_that_are_too_short_are_left_out(tmp_path):
+    short = Clip("train", "Football", "short", 74)
+    found = dataset(tmp_path, ROWS + [short])
+    assert found.too_short == [short] and short not in found.data
+    with pytest.raises(ValueError, match="class Football has no training clip of at least 76 frames .*at most 75"):
+        dataset(tmp_path, seq_length=76)
+
+
+def test_splits(tmp_path):
+    train, test = dataset(tmp_path).split_train_test()
+    assert len(train) == 16 and len(test) == 2 and {row.split for row in train} == {"train"}
+
+
+@given(share=st.floats(0.01, 0.99), seed=st.integers(0, 10))
+def test_validation_is_stratified_and_seeded(tmp_path_factory, share, seed):
+    found = dataset(tmp_path_factory.getbasetemp())
+    train, validation = found.split_train_validation(share, seed)
+    assert sorted(train + validation) == sorted(found.split_train_test()[0])
+    for name, count in (("Football", 11), ("Commercial", 5)):
+        held_out = sum(row.class_name == name for row in validation)
+        assert 1 <= held_out < count and abs(held_out - share * count) <= 1
+    assert found.split_train_validation(share, seed) == (train, validation)
+
+
+def test_validation_needs_two_clips_of_each_class(tmp_path):
+    rows = [row for row in ROWS if row.name in ("Football_train_1", "Football_train_2", "Commercial_train_1")]
+    with pytest.raises(ValueError, match="class Commercial has 1 usable training clip"):
+        dataset(tmp_path, rows).split_train_validation()
+
+
+def test_a_clip_has_its_own_frames_only(tmp_path):
+    frames = dataset(tmp_path).get_frames_for_sample(["train", "Football", "Football_train_1", "3"])
+    folder = tmp_path / "train" / "Football"
+    assert frames == [str(folder / f"Football_train_1-000{i}.jpg") for i in (1, 2, 3)]
+
+
+def test_more_than_9999_frames_stay_in_order(tmp_path):
+    frames = dataset(tmp_path).get_frames_for_sample(Clip("train", "Football", "long", 10001))
+    assert frames[9998].endswith("long-9999.jpg") and frames[10000].endswith("long-10001.jpg")
+
+
+def test_one_hot_and_printing(tmp_path, capsys):
+    found = dataset(tmp_path)
+    assert found.get_class_one_hot("Football").tolist() == [0, 1]
+    with pytest.raises(ValueError):
+        found.get_class_one_hot("Weather")
+    lines = found.print_class_from_prediction(np.array([[0.031, 0.969]]))
+    assert lines == ["Football: 0.97", "Commercial: 0.03"]
+    assert capsys.readouterr().out.splitlines() == lines
+    assert found.print_class_from_prediction([0.6, 0.4], nb_to_return=1) == ["Commercial: 0.60"]
+
+
+def test_sequences_are_never_mixed_up(tmp_path):
+    sizes = [(720, 1280, 3), (1280, 720, 3), (299, 299, 3)]
+    rows = [("train", "Football", "a", 80), ("test", "Football", "a", 80), ("train", "Commercial", "a", 80)]
+    data.write_data_file(tmp_path, rows)
+    paths = [DataSet(length, None, size, tmp_path).get_sequence_path(row, weights) for length in (40, 75)
+             for size in sizes for row in rows for weights in ("imagenet", "random", "0123456789ab")]
+    assert len(set(paths)) == len(paths) == 2 * 3 * 3 * 3
+    assert all(path.endswith(("a-75-features.npy", "a-40-features.npy")) for path in paths)
+
+
+def test_saved_sequences_come_back_and_damaged_ones_do_not(tmp_path):
+    found = dataset(tmp_path)
+    row = found.data[0]
+    assert found.load_sequence(row, "random") is None
+    features = np.random.default_rng(0).random((75, 2048))
+    found.save_sequence(row, "random", features)
+    path = found.get_sequence_path(row, "random")
+    np.testing.assert_array_equal(found.load_sequence(row, "random"), features.astype(np.float32))
+    whole = open(path, "rb").read()
+    np.save(path, np.zeros((74, 2048), np.float32))
+    assert found.load_sequence(row, "random") is None
+    for content in (b"", whole[:50], whole[:-1], b"no array"):
+        open(path, "wb").write(content)
+        assert found.load_sequence(row, "random") is None
+
+
+def test_replaced_frames_forget_their_features_only(tmp_path):
+    found = dataset(tmp_path)
+    first, tenth = (Clip("train", "Football", f"Football_train_{i}", 75) for i in (1, 10))
+    for row in (first, tenth):
+        found.save_sequence(row, "random", np.zeros((75, 2048)))
+    data.forget_sequences(tmp_path, first)
+    assert found.load_sequence(first, "random") is None and found.load_sequence(tenth, "random") is not None
+
+
+def test_clip_seconds_is_the_median_of_the_training_clips(tmp_path):
+    found = dataset(tmp_path)
+    assert found.get_clip_seconds() is None
+    train, test = found.split_train_test()
+    for row, seconds in [*zip(train, (9, 2.5, 3)), (test[0], 1000)]:
+        path = tmp_path / row.split / row.class_name
+        path.mkdir(parents=True, exist_ok=True)
+        (path / f"{row.name}-frames.json").write_text(json.dumps({"frames": 75, "seconds": seconds}))
+    assert found.get_clip_seconds() == 3
+
+
+@given(count=st.integers(1, 5000), size=st.integers(1, 200))
+def test_frames_are_spread_evenly_from_first_to_last(count, size):
+    chosen = data.spread(count, size)
+    assert len(chosen) == size and chosen[0] == 0 and 0 <= chosen.min() and chosen.max() < count
+    if size > 1:
+        steps = np.diff(chosen)
+        assert chosen[-1] == count - 1 and steps.max() - steps.min() <= 1
+    if count == size:
+        assert chosen.tolist() == list(range(count))
