@@ -54,27 +54,29 @@ def extract_files(extension, data_dir="data", quiet=False):
     bar = tqdm(total=len(work), unit="clip", desc="Splitting clips", disable=quiet or not work)
     try:
         with bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            futures = {pool.submit(extraction.extract, clip, path): (clip, path) for clip, path in work}
+            futures = {pool.submit(extraction.extract, clip, path): path for clip, path in work}
             try:
                 for future in as_completed(futures):
-                    clip, path = futures[future]
                     bar.update()
                     try:
-                        frames, loss = future.result()
+                        loss = future.result()
                     except ValueError as error:
                         failed += 1
-                        rows.pop(clip, None)
+                        path = futures[future]
                         problems.append(f"{path}: left out, {str(error).removeprefix(f'{path}: ')}")
                         continue
                     split += 1
-                    rows[clip] = data.Clip(*clip, frames)
                     if loss:
-                        problems.append(f"{path}: {loss}; kept what there is")
+                        problems.append(f"{futures[future]}: {loss}; kept what there is")
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 extraction.stop()
                 raise
     finally:
+        # Also when the run is stopped, what is complete can be used.
+        for clip, _ in work:
+            rows.pop(clip, None)
+        rows.update(extraction.rows)
         if rows or os.path.exists(data.data_file(data_dir)):
             data.write_data_file(data_dir, rows.values())
     for problem in sorted(problems):
@@ -145,16 +147,17 @@ def identity(path):
 
 
 class Extraction:
-    """Splits clips into frames in several threads, and can be stopped."""
+    """Splits clips into frames in several threads, and can be stopped. .rows: {clip: Clip} of those that are done."""
 
     def __init__(self, data_dir):
         self.data_dir = data_dir
+        self.rows = {}
         self._lock = threading.Lock()
         self._running = set()
         self._stopped = False
 
     def extract(self, clip, path):
-        """Splits one clip. Returns (number of frames, None or a line on what is missing). Raises ValueError, OSError.
+        """Splits one clip. Returns None or a line on what of it could not be decoded. Raises ValueError, OSError.
 
         Frames are made in a hidden folder and moved when all are there; the note that declares them complete is
         removed before and written after, so that a kill at any moment leaves a clip that is done again.
@@ -163,7 +166,7 @@ class Extraction:
         folder = os.path.dirname(path)
         staging = os.path.join(folder, f".{name}-frames.tmp")
         made_from = identity(path)
-        shutil.rmtree(staging, ignore_errors=True)
+        _remove(staging)
         os.mkdir(staging)
         try:
             frames, info, loss = video.split_into_frames(path, staging, self._register)
@@ -184,9 +187,10 @@ class Extraction:
             with open(os.path.join(staging, "note"), "w", encoding="utf-8") as file:
                 json.dump(note, file)
             os.replace(os.path.join(staging, "note"), note_path)
-            return frames, loss
+            self.rows[clip] = data.Clip(*clip, frames)
+            return loss
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            _remove(staging)
 
     def stop(self):
         """Ends the running ffmpeg processes."""
@@ -203,6 +207,14 @@ class Extraction:
             self._running.add(process)
             if self._stopped:
                 process.kill()
+
+
+def _remove(folder):
+    """Removes a folder, even while an ffmpeg that outlived a killed run still writes into it."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
 
 
 def main(argv=None):
