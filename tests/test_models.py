@@ -1,0 +1,193 @@
+"""models.py: networks, and checkpoints from ourselves, from Keras 2 and from strangers."""
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from models import METADATA, Metadata, ResearchModel
+
+METADATA_OF_TEST = Metadata(class_names=["Commercial", "Football", "足球"], seq_length=6, image_shape=[720, 1280, 3],
+                            clip_seconds=3.0, weights="imagenet", weights_name="imagenet")
+X = np.random.default_rng(0).random((4, 6, 2048)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A small model with weights that are not the initial ones, in a checkpoint."""
+    model = ResearchModel(3, seq_length=6)
+    model.set_normalization(X.mean((0, 1)), X.var((0, 1)))
+    model.model.fit(X, np.eye(3)[[0, 1, 2, 0]], epochs=2, verbose=0)
+    return model
+
+
+@pytest.fixture
+def checkpoint(trained, tmp_path):
+    trained.save(tmp_path / "lstm-features.hdf5", METADATA_OF_TEST)
+    return tmp_path / "lstm-features.hdf5"
+
+
+def predict(model, x=X):
+    return model.predict(x, verbose=0)
+
+
+def test_a_checkpoint_comes_back_with_its_metadata(trained, checkpoint, tmp_path):
+    loaded = ResearchModel.load(checkpoint)
+    np.testing.assert_array_equal(predict(loaded.model), predict(trained.model))
+    assert loaded.metadata == METADATA_OF_TEST and loaded.seq_length == 6 and loaded.nb_classes == 3
+    assert os.listdir(tmp_path) == ["lstm-features.hdf5"]
+    again = ResearchModel(3, seq_length=6, saved_model=checkpoint)
+    np.testing.assert_array_equal(predict(again.model), predict(trained.model))
+
+
+def test_stock_keras_opens_a_checkpoint(trained, checkpoint):
+    np.testing.assert_allclose(predict(keras.models.load_model(checkpoint)), predict(trained.model), atol=1e-6)
+
+
+def test_probabilities(trained):
+    probabilities = predict(trained.model)
+    assert probabilities.shape == (4, 3)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1, 0.04])
+def test_the_scale_of_features_does_not_matter(scale):
+    model = ResearchModel(3, seq_length=6)
+    model.set_normalization((X * scale).mean((0, 1)), (X * scale).var((0, 1)))
+    standardised = model.model.layers[0](X * scale)
+    np.testing.assert_allclose(np.mean(standardised, (0, 1)), 0, atol=1e-3)
+    np.testing.assert_allclose(np.std(standardised, (0, 1)), 1, rtol=1e-2)
+
+
+def test_a_feature_that_never_varies_is_not_blown_up():
+    dead = X.copy()
+    dead[..., 5] = 0
+    model = ResearchModel(3, seq_length=6)
+    model.set_normalization(dead.mean((0, 1)), dead.var((0, 1)))
+    assert np.abs(model.model.layers[0](dead + 0.001)).max() < 10
+
+
+def test_the_articles_network():
+    model = ResearchModel(2, "article", seq_length=75).model
+    assert [tuple(w.shape) for w in model.weights] == [(2048, 8192), (2048, 8192), (8192,), (2048, 512), (512,), (512, 2),
+                                                       (2,)]
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-5)
+    with pytest.raises(ValueError, match="no model is called gpt"):
+        ResearchModel(2, "gpt")
+
+
+KERAS_2 = """
+import sys, numpy as np, tf_keras
+from tf_keras.layers import LSTM, Dense, Dropout
+units, dense, classes, path = *map(int, sys.argv[1:4]), sys.argv[4]
+model = tf_keras.Sequential([
+    LSTM(units, return_sequences=False, input_shape=(6, 2048), dropout=0.5),
+    Dense(dense, activation='relu'), Dropout(0.5), Dense(classes, activation='softmax')])
+model.compile(loss='categorical_crossentropy', optimizer=tf_keras.optimizers.Adam(learning_rate=1e-5),
+              metrics=['accuracy', 'top_k_categorical_accuracy'])
+x = np.random.default_rng(0).random((4, 6, 2048)).astype(np.float32)
+model.fit(x, np.eye(classes)[[0, 1, 0, 1]], verbose=0)
+model.save(path)
+np.save(path + '.npy', model.predict(x, verbose=0))
+"""
+
+
+def write_keras_2(path, units, dense, classes):
+    subprocess.run([sys.executable, "-c", KERAS_2, *map(str, (units, dense, classes, path))], check=True,
+                   capture_output=True)
+    return np.load(f"{path}.npy")
+
+
+def test_a_checkpoint_of_the_articles_repository(tmp_path):
+    """A whole model written by Keras 2 with the article's network, and the probabilities that Keras 2 gave."""
+    pytest.importorskip("tf_keras")
+    path = tmp_path / "lstm-features.095-0.090.hdf5"
+    expected = write_keras_2(path, 2048, 512, 2)
+    loaded = ResearchModel.load(path)
+    assert loaded.metadata is None and (loaded.nb_classes, loaded.seq_length) == (2, 6)
+    np.testing.assert_allclose(predict(loaded.model), expected, atol=1e-5)
+
+
+def rewritten(checkpoint, **changes):
+    with h5py.File(checkpoint, "a") as file:
+        file.attrs[METADATA] = json.dumps({**json.loads(file.attrs[METADATA]), **changes})
+    return checkpoint
+
+
+@pytest.mark.parametrize("changes", [
+    {"class_names": "abc"}, {"class_names": [1, 2, 3]}, {"seq_length": -1}, {"seq_length": "6"}, {"units": 10**9},
+    {"image_shape": [1, 2]}, {"clip_seconds": 0}, {"clip_seconds": None}, {"model": "os.system"}, {"unknown": 1},
+    {"weights": 5}, {"dense": 1.5},
+])
+def test_metadata_that_makes_no_sense(checkpoint, changes):
+    with pytest.raises(ValueError, match="lstm-features.hdf5: its metadata is damaged"):
+        ResearchModel.load(rewritten(checkpoint, **changes))
+
+
+def test_metadata_of_another_network(checkpoint):
+    with pytest.raises(ValueError, match="lstm-features.hdf5: a checkpoint of another network"):
+        ResearchModel.load(rewritten(checkpoint, class_names=["a", "b"]))
+
+
+def test_files_that_are_no_checkpoint(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.hdf5: no such checkpoint"):
+        ResearchModel.load(tmp_path / "none.hdf5")
+    (tmp_path / "text.hdf5").write_text("no HDF5")
+    with pytest.raises(ValueError, match="text.hdf5: not an HDF5 file"):
+        ResearchModel.load(tmp_path / "text.hdf5")
+    h5py.File(tmp_path / "empty.hdf5", "w").close()
+    with pytest.raises(ValueError, match="empty.hdf5: no Keras model"):
+        ResearchModel.load(tmp_path / "empty.hdf5")
+    other = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+    other.save(tmp_path / "other.hdf5")
+    with pytest.raises(ValueError, match="other.hdf5: a Keras model, but neither"):
+        ResearchModel.load(tmp_path / "other.hdf5")
+
+
+def test_a_truncated_checkpoint(checkpoint):
+    whole = checkpoint.read_bytes()
+    for size in (10, len(whole) // 2, len(whole) - 1000):
+        checkpoint.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="lstm-features.hdf5"):
+            ResearchModel.load(checkpoint)
+
+
+def test_code_in_a_checkpoint_is_not_run(checkpoint, tmp_path):
+    """A Lambda layer with pickled code, as keras.models.load_model would run with safe mode off."""
+    with h5py.File(checkpoint, "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"].insert(1, {"class_name": "Lambda", "config": {
+            "function": {"class_name": "__lambda__", "config": {"code": "4wEAAAAAAAAAAAAAAA=="}}}})
+        file.attrs["model_config"] = json.dumps(config)
+    ResearchModel.load(checkpoint)  # what the file says of its layers is not asked
+
+
+@pytest.mark.parametrize("trap", ["external link", "soft link", "virtual dataset", "huge", "strings"])
+def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
+    with h5py.File(tmp_path / "secret.hdf5", "w") as file:
+        file["kernel"] = np.ones((64, 3), np.float32)
+    with h5py.File(checkpoint, "a") as file:
+        weights = file["model_weights"]
+        layer = weights.attrs["layer_names"][-1]
+        name = f"{layer}/{weights[layer].attrs['weight_names'][0]}"
+        if trap == "soft link":
+            weights.move(name, "elsewhere")
+            weights[name] = h5py.SoftLink("/model_weights/elsewhere")
+        else:
+            del weights[name]
+        if trap == "external link":
+            weights[name] = h5py.ExternalLink("secret.hdf5", "kernel")
+        elif trap == "virtual dataset":
+            layout = h5py.VirtualLayout((64, 3), np.float32)
+            layout[:] = h5py.VirtualSource(str(tmp_path / "secret.hdf5"), "kernel", (64, 3))
+            weights.create_virtual_dataset(name, layout)
+        elif trap == "huge":
+            weights.create_dataset(name, (10**6, 10**6), np.float32, chunks=(1000, 1000))
+        elif trap == "strings":
+            weights.create_dataset(name, (64, 3), h5py.string_dtype())
+    with pytest.raises(ValueError, match="lstm-features.hdf5"):
+        ResearchModel.load(checkpoint)
