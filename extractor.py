@@ -13,6 +13,7 @@ import threading
 import numpy as np
 
 FEATURES_LENGTH = 2048
+RANDOM_SIZE = 299  # pixels of the images that the random weights are calibrated on
 MIN_SIZE = 75  # pixels; InceptionV3 halves the image five times
 # md5 of the files that Keras itself downloads, with and without the top (keras/src/applications/inception_v3.py).
 IMAGENET_FILES = ("9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63")
@@ -42,7 +43,7 @@ class Extractor:
         self.weights_id = weights_id(weights)
         # 16 images of 299x299 keep two cores busy; larger ones need no company, and their activations need memory.
         self.batch_size = max(1, round(16 * 299 * 299 / (height * width)))
-        self._model = fold_batch_normalization(_load(self.image_shape, weights))
+        self._model = fold_batch_normalization(_load(weights), self.image_shape)
 
     def extract(self, image_path):
         """The features of an image file, float32 (2048,). Raises OSError or ValueError if it can't be read."""
@@ -151,19 +152,20 @@ def weights_id(weights):
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _load(image_shape, weights):
-    """Stock InceptionV3 with its weights, from images of image_shape in -1..1 to the output of avg_pool."""
+def _load(weights):
+    """Stock InceptionV3 with its weights, from images in -1..1 to the output of avg_pool."""
     import keras
     from keras.applications import InceptionV3
 
     if weights == "random":
-        model = InceptionV3(include_top=False, weights=None, pooling="avg", input_shape=image_shape)
-        return _randomize(model)
+        # The images that calibrate have one size, so that the weights are the same at whatever size they are used.
+        return _randomize(InceptionV3(include_top=False, weights=None, pooling="avg",
+                                      input_shape=(RANDOM_SIZE, RANDOM_SIZE, 3)))
     if weights == "imagenet":
         timeout = socket.getdefaulttimeout()
         socket.setdefaulttimeout(30)  # seconds; a network that swallows packets would hang the download for ever
         try:
-            return InceptionV3(include_top=False, weights="imagenet", pooling="avg", input_shape=image_shape)
+            return InceptionV3(include_top=False, weights="imagenet", pooling="avg")
         except Exception as error:
             raise RuntimeError(
                 f"InceptionV3's ImageNet weights can't be downloaded ({error}). Either fetch {FILE_URL} on another "
@@ -173,10 +175,10 @@ def _load(image_shape, weights):
     try:
         classes = _classes_of_top(weights)
         if classes is None:
-            model = InceptionV3(include_top=False, weights=None, pooling="avg", input_shape=image_shape)
+            model = InceptionV3(include_top=False, weights=None, pooling="avg")
             model.load_weights(weights)
             return model
-        model = InceptionV3(weights=None, classes=classes, input_shape=image_shape)
+        model = InceptionV3(weights=None, classes=classes)
         model.load_weights(weights)
         return keras.Model(model.input, model.get_layer("avg_pool").output)
     except Exception as error:
@@ -200,24 +202,22 @@ def _classes_of_top(path):
 def _randomize(model):
     """Gives InceptionV3 seeded random kernels, and batch normalisation the statistics that they need.
 
-    Kernels after He et al., "Delving Deep into Rectifiers" (2015). The statistics are those of one batch of synthetic
-    images, taken layer by layer in a single pass, so that no layer's output fades or grows.
+    Kernels are of the size of He et al., "Delving Deep into Rectifiers" (2015). A part of each is the same all over the
+    kernel: smooth ones, like trained ones, look at shapes and colours, where independent numbers would mostly see the
+    noise of a JPEG. The statistics are those of one batch of synthetic images, taken layer by layer in a single pass, so
+    that no layer's output fades or grows.
     """
     import keras
     random = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
             shape = layer.kernel.shape
-            scale = np.sqrt(2 / np.prod(shape[:3]))
-            layer.set_weights([random.normal(0, scale, shape).astype(np.float32)])
-    # The images that calibrate have one size, so that the weights are the same at whatever size they are used.
-    calibrated = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(299, 299, 3))
-    calibrated.set_weights(model.get_weights())
-    for layer in calibrated.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
+            kernel = 0.7 * random.normal(0, 1, shape) + 0.3 * random.normal(0, 1, (1, 1, *shape[2:]))
+            kernel *= np.sqrt(2 / np.prod(shape[:3])) / kernel.std()
+            layer.set_weights([kernel.astype(np.float32)])
+        elif isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0  # the moving statistics become those of the batch
-    calibrated(_synthetic_images(random, 16, 299), training=True)
-    model.set_weights(calibrated.get_weights())
+    model(_synthetic_images(random, 16, RANDOM_SIZE), training=True)
     return model
 
 
@@ -241,8 +241,8 @@ def _synthetic_images(random, count, size):
     return np.clip(images, -1, 1).astype(np.float32)
 
 
-def fold_batch_normalization(model):
-    """The same network, for images in 0..255, with its batch normalisations folded into the convolutions.
+def fold_batch_normalization(model, image_shape):
+    """The same network, for images in 0..255 of image_shape, with its batch normalisations folded into the convolutions.
 
     A batch normalisation without scale computes (x - mean) / sqrt(variance + epsilon) + beta, which is linear in x: its
     factor goes into the kernel of the convolution before it, the rest into that convolution's bias. The input's scaling
@@ -262,6 +262,8 @@ def fold_batch_normalization(model):
                 node["kwargs"].pop("mask", None)
         elif layer["class_name"] == "Conv2D":
             layer["config"]["use_bias"] = True
+        elif layer["class_name"] == "InputLayer":
+            layer["config"]["batch_shape"] = (None, *image_shape)
     folded = model.__class__.from_config(config)
     first = True
     for layer in folded.layers:

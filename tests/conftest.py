@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -28,6 +29,32 @@ def _shared(*parts):
     if not os.path.exists(path):
         pytest.skip(f"{path} is not there")
     return path
+
+
+KERAS_2 = """
+import sys, numpy as np, tf_keras
+from tf_keras.layers import LSTM, Dense, Dropout
+model = tf_keras.Sequential([
+    LSTM(2048, return_sequences=False, input_shape=(6, 2048), dropout=0.5),
+    Dense(512, activation='relu'), Dropout(0.5), Dense(2, activation='softmax')])
+model.compile(loss='categorical_crossentropy', optimizer=tf_keras.optimizers.Adam(learning_rate=1e-5),
+              metrics=['accuracy', 'top_k_categorical_accuracy'])
+x = np.random.default_rng(0).random((4, 6, 2048)).astype(np.float32)
+model.fit(x, np.eye(2)[[0, 1, 0, 1]], verbose=0)
+model.save(sys.argv[1])
+np.savez(sys.argv[2], x=x, probabilities=model.predict(x, verbose=0))
+"""
+
+
+@pytest.fixture(scope="session")
+def keras_2_checkpoint(tmp_path_factory):
+    """A whole model as the article's repository writes it, with Keras 2 (tf_keras): (path, input, its probabilities)."""
+    pytest.importorskip("tf_keras")
+    folder = tmp_path_factory.mktemp("keras_2")
+    path, arrays = folder / "lstm-features.095-0.090.hdf5", folder / "arrays.npz"
+    subprocess.run([sys.executable, "-c", KERAS_2, path, arrays], check=True, capture_output=True)
+    with np.load(arrays) as file:
+        return path, file["x"], file["probabilities"]
 
 
 @pytest.fixture

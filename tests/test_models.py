@@ -1,8 +1,6 @@
 """models.py: networks, and checkpoints from ourselves, from Keras 2 and from strangers."""
 import json
 import os
-import subprocess
-import sys
 
 import h5py
 import keras
@@ -80,36 +78,11 @@ def test_the_articles_network():
         ResearchModel(2, "gpt")
 
 
-KERAS_2 = """
-import sys, numpy as np, tf_keras
-from tf_keras.layers import LSTM, Dense, Dropout
-units, dense, classes, path = *map(int, sys.argv[1:4]), sys.argv[4]
-model = tf_keras.Sequential([
-    LSTM(units, return_sequences=False, input_shape=(6, 2048), dropout=0.5),
-    Dense(dense, activation='relu'), Dropout(0.5), Dense(classes, activation='softmax')])
-model.compile(loss='categorical_crossentropy', optimizer=tf_keras.optimizers.Adam(learning_rate=1e-5),
-              metrics=['accuracy', 'top_k_categorical_accuracy'])
-x = np.random.default_rng(0).random((4, 6, 2048)).astype(np.float32)
-model.fit(x, np.eye(classes)[[0, 1, 0, 1]], verbose=0)
-model.save(path)
-np.save(path + '.npy', model.predict(x, verbose=0))
-"""
-
-
-def write_keras_2(path, units, dense, classes):
-    subprocess.run([sys.executable, "-c", KERAS_2, *map(str, (units, dense, classes, path))], check=True,
-                   capture_output=True)
-    return np.load(f"{path}.npy")
-
-
-def test_a_checkpoint_of_the_articles_repository(tmp_path):
-    """A whole model written by Keras 2 with the article's network, and the probabilities that Keras 2 gave."""
-    pytest.importorskip("tf_keras")
-    path = tmp_path / "lstm-features.095-0.090.hdf5"
-    expected = write_keras_2(path, 2048, 512, 2)
+def test_a_checkpoint_of_the_articles_repository(keras_2_checkpoint):
+    path, x, expected = keras_2_checkpoint
     loaded = ResearchModel.load(path)
     assert loaded.metadata is None and (loaded.nb_classes, loaded.seq_length) == (2, 6)
-    np.testing.assert_allclose(predict(loaded.model), expected, atol=1e-5)
+    np.testing.assert_allclose(predict(loaded.model, x), expected, atol=1e-5)
 
 
 def rewritten(checkpoint, **changes):

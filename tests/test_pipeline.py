@@ -1,0 +1,393 @@
+"""The four scripts as a user runs them, on rendered clips of two classes that differ plainly."""
+import contextlib
+import csv
+import importlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import h5py
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, assert_one_line_error, count_frames
+
+import clasify
+import data
+import extractor
+import train
+import video
+from models import METADATA, ResearchModel
+
+LENGTH, CLASSES, HEIGHT, WIDTH = 8, 2, 80, 96
+ARTICLE_ARGUMENTS = (LENGTH, CLASSES, HEIGHT, WIDTH)
+
+
+def render(path, class_name, seed, seconds=1, fps=25):
+    """A clip of class Grey (moving grey stripes) or Colour (moving colours), different for each seed."""
+    source = {"Grey": f"geq=lum='128+100*sin((X*{seed + 1}+Y)/20+N/5)':cb=128:cr=128",
+              "Colour": f"geq=r='255*mod(X+{seed * 40}+9*N,200)/200':g='60+{seed * 9}':b='255*mod(Y+5*N,150)/150'"}
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i",
+                    f"color=black:size=128x96:rate={fps}:duration={seconds},format=yuv444p,{source[class_name]}",
+                    "-pix_fmt", "yuv420p", path], check=True)
+
+
+def run(folder, script, *arguments):
+    """What a script prints and returns when it is called in `folder`; in this process, which has TensorFlow loaded."""
+    main = importlib.import_module(script.removesuffix(".py")).main
+    stdout, stderr = io.StringIO(), io.StringIO()
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            returncode = main([str(argument) for argument in arguments])
+    except SystemExit as usage_error:
+        returncode = usage_error.code
+    finally:
+        os.chdir(before)
+    return subprocess.CompletedProcess(script, returncode, stdout.getvalue(), stderr.getvalue())
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A folder in which a user has put clips and run extract_files.py and train.py; with what train.py printed."""
+    folder = tmp_path_factory.mktemp("project")
+    for class_name in ("Grey", "Colour"):
+        for number in range(6):
+            render(folder / f"data/train/{class_name}/{class_name}_train_{number}.mp4", class_name, number)
+        for number in range(2):
+            render(folder / f"data/test/{class_name}/{class_name}_test_{number}.mp4", class_name, 7 + number)
+    for script, arguments in (("extract_files.py", ["mp4"]),
+                              ("train.py", [*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40])):
+        result = subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, arguments)], cwd=folder, text=True,
+                                capture_output=True)
+        assert result.returncode == 0, result.stderr
+    (folder / "train.log").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture
+def copy(project, tmp_path):
+    """A copy of the project that a test may spoil."""
+    shutil.copytree(project, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def match(tmp_path):
+    """A folder with nothing but a video: 2.4 s of Grey, then 1.96 s of Colour, 109 frames."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for name, seconds in (("Grey", 2.4), ("Colour", 1.96)):
+        render(folder / "parts" / f"{name}.mp4", name, 3, seconds)
+    (folder / "list.txt").write_text("file parts/Grey.mp4\nfile parts/Colour.mp4\n")
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-f", "concat", "-i", "list.txt", "-vf", "fps=25", "video.mp4"],
+                   cwd=folder, check=True)
+    shutil.rmtree(folder / "parts")
+    (folder / "list.txt").unlink()
+    return folder
+
+
+def test_sequences_lie_where_they_should(project):
+    files = sorted(path.relative_to(project / "data/sequences") for path in project.rglob("*.npy"))
+    assert len(files) == 16 and str(files[0]) == f"80x96-random/test/Colour/Colour_test_0-{LENGTH}-features.npy"
+    sequence = np.load(project / "data/sequences" / files[0])
+    assert sequence.shape == (LENGTH, 2048) and sequence.dtype == np.float32 and np.isfinite(sequence).all()
+
+
+def test_features_of_a_sequence_are_those_of_its_frames(project):
+    """First, last and evenly between: 0, 3, 6, 10, 13, 17, 20, 24 of 25."""
+    found = np.load(project / "data/sequences/80x96-random/train/Grey" / f"Grey_train_1-{LENGTH}-features.npy")
+    stock = extractor.Extractor((HEIGHT, WIDTH, 3), "random")
+    for position, frame in ((0, 1), (1, 4), (3, 11), (7, 25)):
+        image = cv2.imread(str(project / f"data/train/Grey/Grey_train_1-{frame:04d}.jpg"))[..., ::-1]
+        expected = stock.extract_image(cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
+        np.testing.assert_allclose(found[position], expected, rtol=1e-2, atol=1e-2)
+
+
+def test_training_prints_the_test_accuracy(project):
+    log = (project / "train.log").read_text()
+    assert "Classes: Colour, Grey" in log and "10 clips to train on, 2 to validate on, 4 to test on" in log
+    accuracy = re.search(r"Test accuracy: ([\d.]+) \((\d) of 4 clips; always .* would give 0.500\)", log)
+    assert float(accuracy[1]) == int(accuracy[2]) / 4 and float(accuracy[1]) >= 0.75
+
+
+def logged(folder):
+    (path,) = (folder / "data/logs").glob("*.csv")
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_checkpoints_are_written_at_each_improvement_and_the_last_is_the_best(project):
+    losses = [float(row["val_loss"]) for row in logged(project)]
+    best, expected = float("inf"), []
+    for epoch, loss in enumerate(losses, 1):
+        if loss < best - train.MIN_DELTA:
+            best = loss
+            expected.append(f"lstm-features.{epoch:03d}-{loss:.3f}.hdf5")
+    found = sorted(os.listdir(project / "data/checkpoints"))
+    assert found == [*expected, "lstm-features.hdf5"] and len(expected) > 1
+    folder = project / "data/checkpoints"
+    assert (folder / "lstm-features.hdf5").read_bytes() == (folder / expected[-1]).read_bytes()
+    assert list((project / "data/logs").glob("lstm-*/train/events*"))
+
+
+def test_a_checkpoint_tells_all(project):
+    path = project / "data/checkpoints/lstm-features.hdf5"
+    with h5py.File(path) as file:
+        metadata = json.loads(file.attrs[METADATA])
+    assert metadata["class_names"] == ["Colour", "Grey"] and metadata["seq_length"] == LENGTH
+    assert metadata["image_shape"] == [HEIGHT, WIDTH, 3] and metadata["clip_seconds"] == 1.0
+    assert metadata["weights"] == "random" and metadata["model"] == "lstm"
+    assert keras.models.load_model(path).output_shape == (None, 2)
+
+
+def test_training_stops_after_five_epochs_without_improvement(copy):
+    """Labels that no network can learn: the same clip in both classes."""
+    for split in ("train", "test"):
+        for clip in (copy / f"data/train/../{split}/Grey").glob("*.mp4"):
+            shutil.copy(clip, copy / f"data/{split}/Colour" / clip.name.replace("Grey", "Colour"))
+    shutil.rmtree(copy / "data/logs")
+    assert run(copy, "extract_files.py", "mp4", "--quiet").returncode == 0
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
+    assert result.returncode == 0, result.stderr
+    losses = [float(row["val_loss"]) for row in logged(copy)]
+    best, waited = losses[0], 0
+    for loss in losses[1:]:
+        best, waited = (loss, 0) if loss < best - train.MIN_DELTA else (best, waited + 1)
+    assert waited == 5 and len(losses) < 1000
+    # The checkpoints of the run before are kept, apart from the new ones.
+    (earlier,) = (copy / "data/checkpoints").glob("earlier-*")
+    assert (earlier / "lstm-features.hdf5").exists() and (copy / "data/checkpoints/lstm-features.hdf5").exists()
+
+
+def test_the_test_split_chooses_nothing(copy):
+    """Training with other test clips gives the same validation losses."""
+    with open(copy / "data/data_file.csv") as file:
+        rows = [line for line in file if not line.startswith("test,Grey")]
+    (copy / "data/data_file.csv").write_text("".join(rows))
+    before = [row["val_loss"] for row in logged(copy)]
+    shutil.rmtree(copy / "data/logs")
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40)
+    assert result.returncode == 0 and "2 to test on" in result.stdout
+    np.testing.assert_allclose([float(row["val_loss"]) for row in logged(copy)], [float(loss) for loss in before],
+                               rtol=1e-3, atol=1e-5)
+
+
+def test_features_are_extracted_once(project):
+    result = run(project, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random")
+    assert result.returncode == 0 and "All 16 sequences are there already" in result.stdout
+
+
+def test_an_interrupted_extraction_goes_on_where_it_was(copy):
+    with open(copy / "data/data_file.csv") as file:
+        rows = [line for line in file if line.startswith("train")][:8]
+    (copy / "data/data_file.csv").write_text("".join(rows))
+    shutil.rmtree(copy / "data/sequences")
+    arguments = ["25", "2", "160", "160", "--weights", "random", "--quiet"]
+    process = subprocess.Popen([sys.executable, os.path.join(ROOT, "extract_features.py"), *arguments], cwd=copy,
+                               stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not list(copy.rglob("*.npy")):
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate()[1]
+    assert process.returncode == 130 and "Traceback" not in errors and "error: stopped by Ctrl-C" in errors
+    done = {path: path.stat().st_mtime_ns for path in copy.rglob("*.npy")}
+    assert 0 < len(done) < 8 and not list(copy.rglob("*.tmp"))
+    result = run(copy, "extract_features.py", *arguments)
+    assert result.returncode == 0 and f"{8 - len(done)} sequences extracted, {len(done)} were there" in result.stdout
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items()) and len(list(copy.rglob("*.npy"))) == 8
+
+
+def test_damaged_frames_are_named_and_the_rest_goes_on(copy):
+    shutil.rmtree(copy / "data/sequences")
+    (copy / "data/train/Grey/Grey_train_2-0001.jpg").unlink()
+    (copy / "data/train/Grey/Grey_train_3-0025.jpg").write_bytes(b"no jpeg")
+    result = run(copy, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "Grey_train_2-0001.jpg: No such file" in result.stderr
+    assert "Grey_train_3-0025.jpg: not a readable image" in result.stderr
+    assert len(list(copy.rglob("*.npy"))) == 14 and "14 sequences extracted" in result.stdout
+
+
+def test_short_clips_are_named_and_left_out(copy):
+    render(copy / "data/train/Grey/short.mp4", "Grey", 1, 0.2)
+    assert run(copy, "extract_files.py", "mp4").returncode == 0
+    result = run(copy, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random")
+    assert result.returncode == 0 and "train/Grey/short: left out, 5 frames are fewer" in result.stderr
+    assert_one_line_error(run(copy, "train.py", 26, 2, 80, 96), 1, "no training clip of at least 26 frames")
+
+
+def test_too_many_classes_and_no_data_file(project, tmp_path):
+    assert_one_line_error(run(project, "train.py", LENGTH, 3, 80, 96), 1, "3 classes asked for", "has 2: Colour, Grey")
+    assert_one_line_error(run(tmp_path, "train.py", LENGTH, 3, 80, 96), 1, "data/data_file.csv is missing",
+                          "python extract_files.py mp4")
+
+
+def test_clasify_needs_only_the_checkpoint_and_the_video(project, match):
+    shutil.copy(project / "data/checkpoints/lstm-features.hdf5", match)
+    result = run(match, "clasify.py", LENGTH, CLASSES, "lstm-features.hdf5", "video.mp4")
+    assert result.returncode == 0, result.stderr
+    assert sorted(os.listdir(match)) == ["lstm-features.hdf5", "result.avi", "video.mp4"]
+    assert count_frames(match / "result.avi") == count_frames(match / "video.mp4") == 109
+    info, original = video.probe(match / "result.avi"), video.probe(match / "video.mp4")
+    assert info.fps == original.fps == 25 and (info.width, info.height) == (128, 96)
+    windows = re.findall(r"^(\S+) - (\S+)  (\w+): ([\d.]+)  (\w+): ([\d.]+)$", result.stdout, re.M)
+    assert [(start, end) for start, end, *_ in windows] == [
+        ("0:00:00.000", "0:00:01.000"), ("0:00:01.000", "0:00:02.000"), ("0:00:02.000", "0:00:03.000"),
+        ("0:00:03.000", "0:00:04.000"), ("0:00:04.000", "0:00:04.360")]
+    names = [name for _, _, name, *_ in windows]
+    assert names[:2] == ["Grey", "Grey"] and names[3:] == ["Colour", "Colour"]  # the third has some of both
+    assert all(float(best) >= float(other) for *_, best, _, other in windows)
+    assert "109/109" in result.stderr  # the bar
+
+
+def test_the_text_is_in_the_upper_left_corner_and_nowhere_else(project, match):
+    shutil.copy(project / "data/checkpoints/lstm-features.hdf5", match)
+    assert run(match, "clasify.py", LENGTH, CLASSES, "lstm-features.hdf5", "video.mp4", "--output", "x.avi").returncode == 0
+    for frame, original in zip(video.FrameReader(match / "x.avi"), video.FrameReader(match / "video.mp4")):
+        difference = np.abs(frame.astype(int) - original).max(2)
+        assert difference[:30, :60].max() > 60
+        assert np.median(difference[40:]) < 12 and np.median(difference[:, 110:]) < 12
+
+
+def test_the_same_frame_gives_the_same_features_in_training_and_at_work(project):
+    """Only JPEG lies between them. With red and blue exchanged the similarity falls below 0.99."""
+    network = extractor.Extractor((HEIGHT, WIDTH, 3), "random")
+    for class_name in ("Grey", "Colour"):
+        saved = np.load(project / f"data/sequences/80x96-random/test/{class_name}/{class_name}_test_0-{LENGTH}-features.npy")
+        captured = []
+
+        class Recorder:
+            def predict_on_batch(self, sequences):
+                captured.append(sequences[0])
+                return np.array([[0.5, 0.5]])
+        reader = video.FrameReader(project / f"data/test/{class_name}/{class_name}_test_0.mp4")
+        clasify.classify_windows(reader, network, Recorder(), LENGTH, clasify.Fraction(25), ["a", "b"], quiet=True)
+        assert len(captured) == 1 and captured[0].shape == saved.shape
+        cosine = (captured[0] * saved).sum(1) / np.linalg.norm(captured[0], axis=1) / np.linalg.norm(saved, axis=1)
+        assert cosine.min() > 0.99
+
+
+class Frames:
+    """A stand-in for a long video: numbered frames at some rate."""
+
+    def __init__(self, count, fps):
+        self.count = count
+        self.info = video.VideoInfo(8, 8, clasify.Fraction(fps), count, clasify.Fraction(1))
+
+    def __iter__(self):
+        return (np.full((8, 8, 3), number % 251, np.uint8) for number in range(self.count))
+
+
+class Numbers:
+    """A stand-in for the extractor: a frame's feature is its number modulo 251."""
+    image_shape = (8, 8, 3)
+
+    def stream(self, tagged):
+        return ((tag, image[0, 0, :1].astype(np.float32)) for tag, image in tagged)
+
+
+class Sequences:
+    def __init__(self):
+        self.seen = []
+
+    def predict_on_batch(self, sequences):
+        self.seen.append(sequences[0, :, 0].astype(int).tolist())
+        return np.array([[0.25, 0.75]])
+
+
+@pytest.mark.parametrize("count, fps, seconds, length", [
+    (200, 25, 3, 75), (150, 25, 3, 75), (1, 25, 3, 75), (76, 25, 3, 75), (250, "30000/1001", 1, 10), (100, 10, 3, 75),
+    (247, 50, "2.5025", 40), (30, "3/2", "1/2", 4)])
+def test_windows_cover_every_frame_and_sample_it_like_a_clip(count, fps, seconds, length):
+    network, length_of_window = Sequences(), clasify.Fraction(seconds) * clasify.Fraction(fps)
+    windows = clasify.classify_windows(Frames(count, fps), Numbers(), network, length, length_of_window, ["a", "b"], True)
+    assert windows[0].first_frame == 0 and windows[-1].end_frame == count
+    assert all(before.end_frame == after.first_frame for before, after in zip(windows, windows[1:]))
+    for number, (window, seen) in enumerate(zip(windows, network.seen)):
+        frames = window.end_frame - window.first_frame
+        assert window.first_frame == max(number, round(number * length_of_window))
+        if number < len(windows) - 1:
+            assert abs(frames - length_of_window) < 1
+        if number < len(windows) - 1 or frames == round(length_of_window) or frames <= length:
+            expected = [(window.first_frame + int(i)) % 251 for i in data.spread(frames, length)]
+            if number < len(windows) - 1 or length >= round(length_of_window):
+                assert seen == expected
+        assert len(seen) == length and seen[0] == window.first_frame % 251
+        assert window.end == pytest.approx(window.end_frame / float(clasify.Fraction(fps)))
+
+
+def test_contradictions_state_both_values(project, match):
+    checkpoint = project / "data/checkpoints/lstm-features.hdf5"
+    assert_one_line_error(run(match, "clasify.py", 75, 2, checkpoint, "video.mp4"), 2, "sequences of 8 frames, not 75")
+    assert_one_line_error(run(match, "clasify.py", LENGTH, 3, checkpoint, "video.mp4"), 2, "2 classes, not 3")
+    assert_one_line_error(run(match, "clasify.py", LENGTH, 2, checkpoint, "video.mp4", "--weights", "imagenet"), 2, "random",
+                          "not imagenet")
+    assert sorted(os.listdir(match)) == ["video.mp4"]
+
+
+def test_clasify_bad_files(project, match):
+    checkpoint = project / "data/checkpoints/lstm-features.hdf5"
+    (match / "text.mp4").write_text("no video")
+    for arguments, mentions in (
+            ((checkpoint, "none.mp4"), "none.mp4: no such video"), ((checkpoint, "text.mp4"), "text.mp4: no video"),
+            (("none.hdf5", "video.mp4"), "none.hdf5: no such checkpoint"), (("text.mp4", "video.mp4"), "not an HDF5"),
+            ((checkpoint, "video.mp4", "--output", "no/result.avi"), "no/result.avi: can't be written")):
+        assert_one_line_error(run(match, "clasify.py", LENGTH, CLASSES, *arguments), 1, mentions)
+    assert_one_line_error(run(match, "clasify.py", LENGTH, CLASSES, checkpoint, "video.mp4", "--output", "video.mp4"), 2,
+                          "is the video itself")
+    assert sorted(os.listdir(match)) == ["text.mp4", "video.mp4"] and count_frames(match / "video.mp4") == 109
+
+
+def test_a_video_that_stops_in_the_middle(project, match):
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", "video.mp4", "-c", "copy", "video.mkv"], cwd=match, check=True)
+    whole = (match / "video.mkv").read_bytes()
+    (match / "video.mkv").write_bytes(whole[:len(whole) // 2])
+    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mkv")
+    frames = count_frames(match / "video.mkv")
+    assert result.returncode == 1 and 0 < frames < 109
+    assert f"video.mkv: damaged: {frames} of about" in result.stderr and count_frames(match / "result.avi") == frames
+
+
+def test_a_checkpoint_of_the_article_takes_its_classes_from_the_data_file(match, keras_2_checkpoint):
+    shutil.copy(keras_2_checkpoint[0], match)
+    assert_one_line_error(run(match, "clasify.py", 6, 2, "lstm-features.095-0.090.hdf5", "video.mp4"), 1,
+                          "data/data_file.csv is missing")
+    (match / "data").mkdir()
+    (match / "data/data_file.csv").write_text("train,Football,Football_train_1,75\ntrain,Commercial,Commercial_train_1,75\n")
+    result = run(match, "clasify.py", 6, 2, "lstm-features.095-0.090.hdf5", "video.mp4", "--weights", "random")
+    assert result.returncode == 0, result.stderr
+    windows = re.findall(r"^\S+ - \S+  (\w+): [\d.]+  (\w+): [\d.]+$", result.stdout, re.M)
+    assert len(windows) == 19 and {frozenset(window) for window in windows} == {frozenset(("Football", "Commercial"))}
+    assert count_frames(match / "result.avi") == 109
+
+
+@pytest.mark.parametrize("size", [(32, 24), (64, 48), (176, 144), (320, 240), (1280, 720), (240, 1920)])
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("names", [["Football", "Commercial"], ["W" * 200, "Näme 足球"], ["c"] * 20])
+def test_text_is_legible_on_any_background_at_any_size(size, level, names):
+    frame = np.full((size[1], size[0], 3), level, np.uint8)
+    clasify.draw_lines(frame, [f"{name}: 0.97" for name in names][:5])
+    changed = np.argwhere(np.any(frame != level, axis=2)) if level else np.argwhere(frame.max(2) > 0)
+    assert len(changed) and changed.min(0)[0] <= 0.1 * size[1] and changed.min(0)[1] <= 0.25 * size[0]
+    box = frame[:changed.max(0)[0] + 1, :changed.max(0)[1] + 1]
+    assert box.max() >= 170 and box.min() <= 90  # white letters, thin ones at 6 pixels, on dark ground
+    assert frame[-1, -1].tolist() == [level] * 3
+
+
+def test_probabilities_stay_when_names_are_cut():
+    frame = np.zeros((48, 64, 3), np.uint8)
+    clasify.draw_lines(frame, ["Commercials_and_everything_else: 0.97"])
+    other = np.zeros((48, 64, 3), np.uint8)
+    clasify.draw_lines(other, ["Commercials_and_everything_else: 0.12"])
+    assert (frame != other).any() and frame[:, -1].max() == 0  # drawn, and not over the edge
