@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import cli
 
+WEIGHT = 600  # of the letters; 400 is regular, thin strokes drown in the noise of a small XVID frame
+
 
 class Window(NamedTuple):
     """A stretch of the video and the probabilities of the classes in it."""
@@ -171,7 +173,7 @@ def draw_lines(frame, lines):
     size = max(12, height // 24)
 
     def text_width(text, size):
-        x, _, w, _ = cv2.getTextSize((width, height), text, (0, 0), font, size)
+        x, _, w, _ = cv2.getTextSize((width, height), text, (0, 0), font, size, WEIGHT)
         return x + w
 
     while size > 6 and (max(text_width(line, size) for line in lines) > 0.9 * width
@@ -188,7 +190,8 @@ def draw_lines(frame, lines):
     box = frame[:len(shown) * step + 2 * margin, :max(text_width(line, size) for line in shown) + 2 * margin]
     box[:] = box // 3
     for number, line in enumerate(shown):
-        cv2.putText(frame, line, (margin, margin + number * step + size), (255, 255, 255), font, size)
+        cv2.putText(frame, line, (margin, margin + number * step + size), (255, 255, 255), font, size,
+                    WEIGHT)
 
 
 def summarize(classes, windows, output):

@@ -70,6 +70,8 @@ def fraction(text):
 
 def run(work):
     """Calls work() and returns the exit code: its own (None is 0), or the code of what it raised, said in one line."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
     interrupted = False
 
     def on_sigint(signum, frame):
