@@ -42,21 +42,21 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     ValueError or OSError, naming the file, for a checkpoint or video that can't be read or a result that can't be written.
     """
     import video
+    from models import ResearchModel
     reader = video.FrameReader(video_file)
     if os.path.exists(output) and os.path.samefile(output, video_file):
         raise cli.UsageError(f"{output} is the video itself; give the result another name with --output")
-    cli.import_keras()
-    from models import ResearchModel
     saved_model = find_checkpoint(saved_model, data_dir)
-    research_model = ResearchModel.load(saved_model)
-    classes, image_shape, clip_seconds, weights = settings(research_model, seq_length, class_limit, saved_model, data_dir,
-                                                           weights, reader.info)
+    classes, image_shape, clip_seconds, weights = settings(saved_model, seq_length, class_limit, data_dir, weights,
+                                                           reader.info)
     # Frames per window, as a fraction: at 29.97 frames per second windows of 3 s are 90 or 89 frames long.
     window_length = Fraction(clip_seconds) * reader.info.fps if clip_seconds else Fraction(seq_length)
     with video.VideoWriter(output, reader.info.fps, reader.info.pixel_aspect) as writer:
+        cli.import_keras()
         from extractor import Extractor
-        windows = classify_windows(reader, Extractor(image_shape, weights), research_model.model, seq_length,
-                                   window_length, classes, quiet)
+        model = ResearchModel.load(saved_model).model
+        windows = classify_windows(reader, Extractor(image_shape, weights), model, seq_length, window_length, classes,
+                                   quiet)
         write_result(video.FrameReader(video_file), writer, windows, classes, output, quiet)
     summarize(classes, windows, output)
     if reader.loss:
@@ -70,16 +70,17 @@ def find_checkpoint(saved_model, data_dir):
     return beside if not os.path.exists(saved_model) and os.path.exists(beside) else saved_model
 
 
-def settings(research_model, seq_length, class_limit, saved_model, data_dir, weights, info):
+def settings(saved_model, seq_length, class_limit, data_dir, weights, info):
     """(classes, image_shape, seconds of a window, InceptionV3 weights), from the checkpoint's metadata.
 
     A checkpoint of the article's repository has none: then classes come from data_file.csv, frames keep the video's size,
     and a window is seq_length consecutive frames (its seconds are None), as in the article's clasify.py.
     """
     from extractor import weights_id
-    metadata = research_model.metadata
-    for what, given, trained in (("sequences of {} frames", seq_length, research_model.seq_length),
-                                 ("{} classes", class_limit, research_model.nb_classes)):
+    from models import read_settings
+    metadata, trained_classes, trained_length = read_settings(saved_model)
+    for what, given, trained in (("sequences of {} frames", seq_length, trained_length),
+                                 ("{} classes", class_limit, trained_classes)):
         if trained is not None and given != trained:
             raise cli.UsageError(f"{saved_model} was trained on {what.format(trained)}, not {given}")
     if metadata is None:

@@ -54,8 +54,8 @@ class ResearchModel:
         self.model = self._build()
         if saved_model:
             with _open(saved_model) as file:
-                self.metadata = _read_metadata(saved_model, file)
-                _take_weights(self.model, _Arrays(saved_model, file))
+                self.metadata, _, arrays = _describe(saved_model, file)
+                _take_weights(self.model, arrays)
 
     def _build(self):
         from keras import Sequential, layers, optimizers
@@ -126,16 +126,21 @@ class ResearchModel:
         Raises OSError if it can't be read, ValueError, naming the file, if it is no checkpoint or of another model.
         """
         with _open(path) as file:
-            metadata = _read_metadata(path, file)
-            arrays = _Arrays(path, file)
-            if metadata:
-                model = cls(len(metadata.class_names), metadata.model, metadata.seq_length,
-                            features_length=metadata.features_length, units=metadata.units, dense=metadata.dense)
-            else:
-                model = cls(**_article_sizes(path, file, arrays.shapes))
+            metadata, arguments, arrays = _describe(path, file)
+            model = cls(**arguments)
             _take_weights(model.model, arrays)
         model.metadata = metadata
         return model
+
+
+def read_settings(path):
+    """(metadata or None, number of classes, sequence length or None) of a checkpoint, without building its network.
+
+    Raises what ResearchModel.load raises, but for arrays that don't fit the metadata.
+    """
+    with _open(path) as file:
+        metadata, arguments, _ = _describe(path, file)
+    return metadata, arguments["nb_classes"], arguments["seq_length"]
 
 
 def _open(path):
@@ -149,6 +154,16 @@ def _open(path):
             raise
         raise ValueError(f"{path}: not an HDF5 file, or a damaged one ({error})") from None
     return file
+
+
+def _describe(path, file):
+    """(metadata or None, ResearchModel's arguments, the _Arrays of the weights) of a checkpoint."""
+    metadata, arrays = _read_metadata(path, file), _Arrays(path, file)
+    if metadata is None:
+        return None, _article_sizes(path, file, arrays.shapes), arrays
+    return metadata, {"nb_classes": len(metadata.class_names), "model": metadata.model,
+                      "seq_length": metadata.seq_length, "features_length": metadata.features_length,
+                      "units": metadata.units, "dense": metadata.dense}, arrays
 
 
 def _read_metadata(path, file):
