@@ -88,7 +88,7 @@ def run(work):
     except BaseException as error:
         # A library may turn Ctrl-C into an error of its own (an import cut short becomes an ImportError).
         if interrupted or isinstance(error, KeyboardInterrupt):
-            return fail("stopped by Ctrl-C; what is complete is kept, the same command goes on from there", 130)
+            return fail("stopped by Ctrl-C; what is complete is kept", 130)
         if isinstance(error, UsageError):
             return fail(error, 2)
         if isinstance(error, (OSError, ValueError, RuntimeError)):

@@ -126,8 +126,9 @@ def clip_seconds(dataset, rows):
 
 
 def checkpoint_callback(research_model, metadata, folder):
-    """A Keras callback that saves the model whenever val_loss improves by MIN_DELTA; keras.callbacks.ModelCheckpoint refuses .hdf5.
+    """A Keras callback that saves the model whenever val_loss improves by MIN_DELTA.
 
+    keras.callbacks.ModelCheckpoint, which would do, refuses names that end in .hdf5.
     .path: the best so far. .best_path: the numbered file that is the same, None before the first improvement.
     """
     import keras
@@ -154,7 +155,7 @@ def checkpoint_callback(research_model, metadata, folder):
 
 
 def set_aside(folder):
-    """Moves the checkpoints of an earlier run to a folder of their own, so that the last one is the best of this run."""
+    """Moves an earlier run's checkpoints to a folder of their own: the last one left is the best of this run."""
     os.makedirs(folder, exist_ok=True)
     earlier = [file for file in os.listdir(folder) if file.startswith("lstm-features.") and file.endswith(".hdf5")]
     if not earlier:

@@ -24,7 +24,7 @@ import data
 import extractor
 import train
 import video
-from models import METADATA, ResearchModel
+from models import METADATA
 
 LENGTH, CLASSES, HEIGHT, WIDTH = 8, 2, 80, 96
 ARTICLE_ARGUMENTS = (LENGTH, CLASSES, HEIGHT, WIDTH)
@@ -357,6 +357,19 @@ def test_a_video_that_stops_in_the_middle(project, match):
     frames = count_frames(match / "video.mkv")
     assert result.returncode == 1 and 0 < frames < 109
     assert f"video.mkv: damaged: {frames} of about" in result.stderr and count_frames(match / "result.avi") == frames
+
+
+def test_a_stopped_clasify_leaves_nothing_half_written(project, match):
+    (match / "result.avi").write_bytes(b"an earlier result")
+    process = subprocess.Popen([sys.executable, os.path.join(ROOT, "clasify.py"), str(LENGTH), "2", project /
+                                "data/checkpoints/lstm-features.hdf5", "video.mp4"], cwd=match, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    assert process.stdout.readline()  # the first window
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate()[1]
+    assert process.returncode == 130 and "Traceback" not in errors and "error: stopped by Ctrl-C" in errors
+    assert sorted(os.listdir(match)) == ["result.avi", "video.mp4"]
+    assert (match / "result.avi").read_bytes() == b"an earlier result"
 
 
 def test_a_checkpoint_of_the_article_takes_its_classes_from_the_data_file(match, keras_2_checkpoint):
