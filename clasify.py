@@ -5,6 +5,7 @@ probabilities in the upper left corner. A window is as long as the clips that th
 
     python clasify.py 75 2 lstm-features.hdf5 video.mp4
 """
+import functools
 import os
 import sys
 from fractions import Fraction
@@ -57,7 +58,7 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
         model = ResearchModel.load(saved_model).model
         windows = classify_windows(reader, Extractor(image_shape, weights), model, seq_length, window_length, classes,
                                    quiet)
-        write_result(video.FrameReader(video_file), writer, windows, classes, output, quiet)
+        write_result(reader, writer, windows, classes, output, quiet)
     summarize(classes, windows, output)
     if reader.loss:
         print(f"{video_file}: {reader.loss}; what was decoded is classified", file=sys.stderr)
@@ -84,8 +85,8 @@ def settings(saved_model, seq_length, class_limit, data_dir, weights, info):
         if trained is not None and given != trained:
             raise cli.UsageError(f"{saved_model} was trained on {what.format(trained)}, not {given}")
     if metadata is None:
-        from data import read_classes
-        classes, _ = read_classes(data_dir, class_limit)
+        from data import choose_classes, read_data_file
+        classes, _ = choose_classes(read_data_file(data_dir), class_limit, data_dir)
         return classes, (info.height, info.width, 3), None, weights or "imagenet"
     if weights is None and metadata.weights in ("imagenet", "random"):
         weights = metadata.weights
@@ -163,13 +164,25 @@ def write_result(reader, writer, windows, classes, output, quiet=False):
 
 
 def draw_lines(frame, lines):
-    """Draws lines of text into the upper left corner of an RGB frame, white on a darkened ground.
+    """Draws lines of text into the upper left corner of an RGB frame, white on a darkened ground."""
+    import cv2
+    height, width = frame.shape[:2]
+    shown, size, margin, step, box_width = lay_out(tuple(lines), width, height)
+    box = frame[:len(shown) * step + 2 * margin, :box_width]
+    box[:] = box // 3
+    for number, line in enumerate(shown):
+        at = (margin, margin + number * step + size)
+        cv2.putText(frame, line, at, (255, 255, 255), cv2.FontFace("sans"), size, WEIGHT)
+
+
+@functools.lru_cache(maxsize=1)  # the frames of a window all have the same
+def lay_out(lines, width, height):
+    """How lines of text go on a frame: (lines, letter size, margin, line step, box width), all but the lines in pixels.
 
     The text's height is a 24th of the frame's, less where it would not fit; lines that don't fit even at 6 pixels are
     shortened before their last word, the probability, and those below the frame's edge are left out.
     """
     import cv2
-    height, width = frame.shape[:2]
     font = cv2.FontFace("sans")
     size = max(12, height // 24)
 
@@ -188,11 +201,7 @@ def draw_lines(frame, lines):
             name = name[:-1]
             line = f"{name}… {probability}"
         shown.append(line)
-    box = frame[:len(shown) * step + 2 * margin, :max(text_width(line, size) for line in shown) + 2 * margin]
-    box[:] = box // 3
-    for number, line in enumerate(shown):
-        cv2.putText(frame, line, (margin, margin + number * step + size), (255, 255, 255), font, size,
-                    WEIGHT)
+    return shown, size, margin, step, max(text_width(line, size) for line in shown) + 2 * margin
 
 
 def summarize(classes, windows, output):
@@ -213,7 +222,8 @@ def clock(seconds):
 
 
 def main(argv=None):
-    parser = cli.make_parser(__doc__, weights="the checkpoint's")
+    parser = cli.make_parser(__doc__)
+    cli.add_weights_option(parser, default=None)
     cli.add_article_arguments(parser, "seq_length", "classes")
     parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
     parser.add_argument("video", help="the video to classify")

@@ -16,19 +16,19 @@ class UsageError(ValueError):
     """The command line contradicts itself or the files it names: exit code 2."""
 
 
-def make_parser(doc, weights=None):
-    """An ArgumentParser that shows the script's docstring, with the common options.
-
-    weights: the default of --weights; None leaves that option out.
-    """
+def make_parser(doc):
+    """An ArgumentParser that shows the script's docstring, with the options that all scripts have."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default="data", help="folder of the dataset (default: data)")
-    if weights:
-        parser.add_argument("--weights", default=None, metavar="imagenet|random|PATH",
-                            help=f"InceptionV3's weights: Keras's ImageNet download, seeded random ones to try the "
-                                 f"pipeline, or a Keras weights file (default: {weights})")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, only results and errors")
     return parser
+
+
+def add_weights_option(parser, default="imagenet"):
+    """Adds --weights. default: None where a checkpoint gives them."""
+    parser.add_argument("--weights", default=default, metavar="imagenet|random|PATH",
+                        help=f"InceptionV3's weights: Keras's ImageNet download, seeded random ones to try the pipeline, "
+                             f"or a Keras weights file (default: {default or 'those of the checkpoint'})")
 
 
 def add_article_arguments(parser, *names):
@@ -92,7 +92,7 @@ def run(work):
         if isinstance(error, UsageError):
             return fail(error, 2)
         if isinstance(error, (OSError, ValueError, RuntimeError)):
-            return fail(_os_error_text(error), 1)
+            return fail(error_text(error), 1)
         if isinstance(error, Exception):
             place = error.__traceback__
             while place.tb_next:
@@ -111,8 +111,8 @@ def fail(message, code):
     return code
 
 
-def _os_error_text(error):
-    """'disk full: data/x.npy' rather than "[Errno 28] No space left on device: 'data/x.npy'"."""
+def error_text(error):
+    """'data/x.npy: No space left on device' rather than "[Errno 28] No space left on device: 'data/x.npy'"."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return error

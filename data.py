@@ -49,7 +49,7 @@ class DataSet:
         rows = read_data_file(self.data_dir)
         if not rows:
             raise ValueError(f"{data_file(self.data_dir)} lists no clips; run python extract_files.py mp4")
-        self.classes, self.left_out_classes = read_classes(self.data_dir, class_limit)
+        self.classes, self.left_out_classes = choose_classes(rows, class_limit, self.data_dir)
         rows = [row for row in rows if row.class_name in self.classes]
         untrained = sorted({row.class_name for row in rows} - {row.class_name for row in rows if row.split == "train"})
         if untrained:
@@ -189,9 +189,9 @@ def read_data_file(data_dir):
     return rows
 
 
-def read_classes(data_dir, class_limit=None):
-    """(the first class_limit classes of data_file.csv in alphabetical order, the others). Raises ValueError if fewer."""
-    known = sorted({row.class_name for row in read_data_file(data_dir)})
+def choose_classes(rows, class_limit, data_dir):
+    """(the first class_limit classes of the rows in alphabetical order, the others). Raises ValueError if fewer."""
+    known = sorted({row.class_name for row in rows})
     if class_limit is not None and class_limit > len(known):
         raise ValueError(f"{class_limit} classes asked for, but {data_file(data_dir)} has {len(known)}: "
                          f"{', '.join(known)}")
@@ -225,7 +225,7 @@ def read_frames_note(data_dir, row):
         with open(frames_note_path(data_dir, row), encoding="utf-8") as file:
             note = json.load(file)
         seconds, frames = float(note["seconds"]), int(note["frames"])
-        return note if seconds > 0 and frames > 0 else None
+        return {**note, "seconds": seconds, "frames": frames} if seconds > 0 and frames > 0 else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

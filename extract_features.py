@@ -58,9 +58,8 @@ def extract_features(seq_length, class_limit, image_shape, data_dir="data", weig
             if len(features[row]) == seq_length:
                 dataset.save_sequence(row, identity, np.stack(features.pop(row)))
     for row, error in failures.items():
-        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
-        print(f"{row.split}/{row.class_name}/{row.name}: left out, {text}; delete its {row.name}-frames.json and run "
-              f"extract_files.py again", file=sys.stderr)
+        print(f"{row.split}/{row.class_name}/{row.name}: left out, {cli.error_text(error)}; delete its "
+              f"{row.name}-frames.json and run extract_files.py again", file=sys.stderr)
     print(f"{len(missing) - len(failures)} sequences extracted, {len(dataset.data) - len(missing)} were there already, "
           f"{len(failures)} failed.")
     return len(failures)
@@ -78,11 +77,12 @@ def describe(dataset):
 
 
 def main(argv=None):
-    parser = cli.make_parser(__doc__, weights="imagenet")
+    parser = cli.make_parser(__doc__)
+    cli.add_weights_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
     args = parser.parse_args(argv)
     return cli.run(lambda: 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3),
-                                                 args.data_dir, args.weights or "imagenet", args.quiet) else 0)
+                                                 args.data_dir, args.weights, args.quiet) else 0)
 
 
 if __name__ == "__main__":

@@ -184,7 +184,8 @@ def test_accuracy(model, dataset, rows, identity, batch_size):
 
 
 def main(argv=None):
-    parser = cli.make_parser(__doc__, weights="imagenet")
+    parser = cli.make_parser(__doc__)
+    cli.add_weights_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
     parser.add_argument("--model", choices=("lstm", "article"), default="lstm",
                         help="lstm: a small network for small datasets; article: the article's LSTM 2048 (default: lstm)")
@@ -199,8 +200,8 @@ def main(argv=None):
 
     def work():
         result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir,
-                       args.weights or "imagenet", args.model, args.validation_split, args.epochs, args.batch_size,
-                       args.seed, args.quiet)
+                       args.weights, args.model, args.validation_split, args.epochs, args.batch_size, args.seed,
+                       args.quiet)
         return 1 if result["failed"] else 0
     return cli.run(work)
 

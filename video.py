@@ -142,9 +142,9 @@ def split_into_frames(path, folder, on_start=None):
     Returns (number of frames, VideoInfo, None or a line on what could not be decoded).
     Raises OSError or ValueError with a reason if no frame can be had, or the frames can't be written.
     """
-    info = probe(path)
+    info, absolute = probe(path), os.path.abspath(path)
     # Relative to `folder`: a % in the path would be taken for a frame number.
-    command = [find_ffmpeg(), "-threads", "1", *_input(os.path.abspath(path)), *passthrough(), "-vf", JPEG_FILTER,
+    command = [find_ffmpeg(), "-threads", "1", *_input(absolute), *passthrough(), "-vf", JPEG_FILTER,
                *JPEG_QUALITY, "-threads", "1", "-f", "image2", "%04d.jpg"]
     process = _popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if on_start:
@@ -154,8 +154,8 @@ def split_into_frames(path, folder, on_start=None):
     if b"No space left" in stderr:
         raise OSError(f"{path}: the disk is full")
     if not frames or process.returncode < 0:
-        raise ValueError(_reason(stderr, os.path.abspath(path)))
-    return frames, info, _loss(os.path.abspath(path), frames, info.frames, process.returncode != 0, stderr)
+        raise ValueError(_reason(stderr, absolute))
+    return frames, info, _loss(absolute, frames, info.frames, process.returncode != 0, stderr)
 
 
 class FrameReader:

@@ -27,12 +27,13 @@ from extractor import weights_id  # noqa: E402
 
 
 def main():
-    parser = cli.make_parser(__doc__, weights="imagenet")
+    parser = cli.make_parser(__doc__)
+    cli.add_weights_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
     parser.add_argument("--seeds", type=cli.at_least(1), default=5)
     parser.add_argument("--model", default="lstm")
     args = parser.parse_args()
-    weights, image_shape = args.weights or "imagenet", (args.height, args.width, 3)
+    weights, image_shape = args.weights, (args.height, args.width, 3)
     extract_features(args.seq_length, args.classes, image_shape, args.data_dir, weights)
     dataset = DataSet(args.seq_length, args.classes, image_shape, args.data_dir)
     identity = weights_id(weights)

@@ -1,4 +1,5 @@
 """Shared fixtures. Real clips and weights come from ../shared, where that folder is; tests that need them skip elsewhere."""
+import functools
 import os
 import re
 import subprocess
@@ -74,10 +75,13 @@ def make_clip(tmp_path):
 @pytest.fixture
 def run_script(tmp_path):
     """run_script("train.py", *args): runs a script as a user would, in tmp_path; a finished subprocess.CompletedProcess."""
-    def run(script, *args, cwd=tmp_path, env=None):
-        return subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, args)], cwd=cwd, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, env={**os.environ, **(env or {})})
-    return run
+    return functools.partial(run_as_user, tmp_path)
+
+
+def run_as_user(folder, script, *args, env=None):
+    """Runs a script in a process of its own, in `folder`. Returns the finished subprocess.CompletedProcess."""
+    return subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, args)], cwd=folder, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, env={**os.environ, **(env or {})})
 
 
 def count_frames(path):

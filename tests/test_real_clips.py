@@ -8,14 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, count_frames
+from conftest import ROOT, count_frames, run_as_user
 
 import video
 
 
 def run(folder, script, *arguments):
-    result = subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, arguments)], cwd=folder, text=True,
-                            capture_output=True)
+    result = run_as_user(folder, script, *arguments)
     assert result.returncode == 0, result.stderr
     return result
 
