@@ -59,12 +59,13 @@ class ResearchModel:
 
     def _build(self):
         from keras import Sequential, layers, optimizers
+        from lstm import LSTM
         sequence = layers.Input((self.seq_length, self.features_length))
         classes = layers.Dense(self.nb_classes, activation="softmax")
         if self.name == "article":
             model = Sequential([
                 sequence,
-                layers.LSTM(self.units, dropout=0.5),
+                LSTM(self.units, dropout=0.5),
                 layers.Dense(self.dense, activation="relu"),
                 layers.Dropout(0.5),
                 classes,
@@ -78,7 +79,7 @@ class ResearchModel:
                 layers.Normalization(),  # see set_normalization
                 layers.Dropout(0.5),
                 layers.Dense(self.units),
-                layers.LSTM(self.units, return_sequences=True),
+                LSTM(self.units, return_sequences=True),
                 layers.GlobalAveragePooling1D(),
                 layers.Dropout(0.5),
                 classes,
