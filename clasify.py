@@ -5,7 +5,9 @@ probabilities in the upper left corner. A window is as long as the clips that th
 
     python clasify.py 75 2 lstm-features.hdf5 video.mp4
 """
+import contextlib
 import functools
+import itertools
 import os
 import sys
 from fractions import Fraction
@@ -33,11 +35,12 @@ class Classification(NamedTuple):
 
 
 def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", weights=None, output="result.avi",
-            quiet=False):
+            quiet=False, precision="float32"):
     """Classifies a video and writes `output`, an XVID AVI.
 
     seq_length, class_limit: those of the checkpoint `saved_model`. weights: InceptionV3's, needed only if the checkpoint
     was trained with a weights file. data_dir: where data_file.csv gives the classes of a checkpoint that has none.
+    precision: see Extractor.
 
     Returns a Classification. Raises cli.UsageError if the arguments contradict the checkpoint, and FileNotFoundError,
     ValueError or OSError, naming the file, for a checkpoint or video that can't be read or a result that can't be written.
@@ -54,11 +57,13 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     window_length = Fraction(clip_seconds) * reader.info.fps if clip_seconds else Fraction(seq_length)
     with video.VideoWriter(output, reader.info.fps, reader.info.pixel_aspect) as writer:
         cli.import_keras()
-        from extractor import Extractor
+        from extractor import Extractor, run_ahead
         model = ResearchModel.load(saved_model).model
-        windows = classify_windows(reader, Extractor(image_shape, weights), model, seq_length, window_length, classes,
-                                   quiet)
-        write_result(reader, writer, windows, classes, output, quiet)
+        windows = classify_windows(reader, Extractor(image_shape, weights, precision), model, seq_length, window_length,
+                                   classes, quiet)
+        # The video is decoded once more to write it, so that no frame waits in memory for its window's end. Windows may.
+        with contextlib.closing(run_ahead(windows)) as windows:
+            windows = write_result(reader, writer, windows, classes, output, quiet)
     summarize(classes, windows, output)
     if reader.loss:
         print(f"{video_file}: {reader.loss}; what was decoded is classified", file=sys.stderr)
@@ -97,7 +102,7 @@ def settings(saved_model, seq_length, class_limit, data_dir, weights, info):
 
 
 def classify_windows(reader, extractor, model, seq_length, window_length, classes, quiet=False):
-    """Prints and returns the Windows of a video.
+    """Yields the Windows of a video, and prints them.
 
     reader: iterable of RGB frames, with .info.fps and .info.frames. window_length: frames per window, a Fraction.
     Of each window seq_length frames, spread over it like a training clip's, go through the network. The last window
@@ -124,43 +129,44 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
                 yield (window, index), resize(frame, extractor.image_shape)
             frames_read = index + 1
 
-    windows = []
-    features = []  # of the window at hand
-
-    def finish():
+    def classify(number, features):
         # A short window gave fewer frames; spread them over the sequence as a short clip's would be.
         sequence = np.stack(features)[spread(len(features), seq_length)]
-        first, end = bound(len(windows)), min(bound(len(windows) + 1), frames_read)
+        first, end = bound(number), min(bound(number + 1), frames_read)
         probabilities = np.asarray(model.predict_on_batch(sequence[None]))[0].tolist()
-        windows.append(Window(float(first / fps), float(end / fps), first, end, probabilities))
-        features.clear()
-        tqdm.write(f"{clock(windows[-1].start)} - {clock(windows[-1].end)}  "
-                   + "  ".join(class_lines(classes, probabilities)), file=sys.stdout)
+        window = Window(float(first / fps), float(end / fps), first, end, probabilities)
+        tqdm.write(f"{clock(window.start)} - {clock(window.end)}  " + "  ".join(class_lines(classes, probabilities)),
+                   file=sys.stdout)
+        sys.stdout.flush()
+        return window
 
     with tqdm(total=reader.info.frames or None, unit="frame", desc="Classifying", disable=quiet) as bar:
-        for (window, index), feature in extractor.stream(sampled()):
-            if window > len(windows):
-                finish()
-            features.append(feature)
-            bar.update(index + 1 - bar.n)
-        finish()
+        with contextlib.closing(extractor.stream(sampled())) as stream:
+            for number, sample in itertools.groupby(stream, key=lambda item: item[0][0]):
+                features = []
+                for (_, index), feature in sample:
+                    features.append(feature)
+                    bar.update(index + 1 - bar.n)
+                yield classify(number, features)
         bar.total = frames_read
         bar.update(frames_read - bar.n)
-    return windows
 
 
 def write_result(reader, writer, windows, classes, output, quiet=False):
-    """Writes the video's frames once more, each with the classes of its window."""
+    """Writes the video's frames, each with the classes of its window, as the Windows come. Returns them as a list."""
     from tqdm import tqdm
     from data import class_lines
-    window, lines = -1, []
-    for index, frame in enumerate(tqdm(reader, total=windows[-1].end_frame, unit="frame", desc=f"Writing {output}",
-                                       disable=quiet)):
-        if window < 0 or (index == windows[window].end_frame and window + 1 < len(windows)):
-            window += 1
-            lines = class_lines(classes, windows[window].probabilities)
-        draw_lines(frame, lines)
-        writer.write(frame)
+    written = []
+    with tqdm(reader, total=reader.info.frames or None, unit="frame", desc=f"Writing {output}", disable=quiet) as bar:
+        frames = iter(bar)
+        for window in windows:
+            lines = class_lines(classes, window.probabilities)
+            for frame in itertools.islice(frames, window.end_frame - window.first_frame):
+                draw_lines(frame, lines)
+                writer.write(frame)
+            written.append(window)
+        bar.total = bar.n
+    return written
 
 
 def draw_lines(frame, lines):
@@ -224,6 +230,7 @@ def clock(seconds):
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser, default=None)
+    cli.add_precision_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes")
     parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
     parser.add_argument("video", help="the video to classify")
@@ -232,7 +239,7 @@ def main(argv=None):
 
     def work():
         result = clasify(args.seq_length, args.classes, args.checkpoint, args.video, args.data_dir, args.weights,
-                         args.output, args.quiet)
+                         args.output, args.quiet, args.precision)
         return 1 if result.loss else 0
     return cli.run(work)
 

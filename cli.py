@@ -31,6 +31,13 @@ def add_weights_option(parser, default="imagenet"):
                              f"or a Keras weights file (default: {default or 'those of the checkpoint'})")
 
 
+def add_precision_option(parser):
+    """Adds --precision."""
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "float16"), default="float32",
+                        help="in which InceptionV3 computes; the shorter ones are for GPUs, and bfloat16 for processors "
+                             "with AMX (default: float32)")
+
+
 def add_article_arguments(parser, *names):
     """Adds the article's positional arguments, of: seq_length, classes, height, width."""
     known = {
@@ -119,9 +126,15 @@ def error_text(error):
 
 
 def import_keras():
-    """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level."""
+    """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level.
+
+    And without scikit-learn, which takes Keras's wrappers for it a second to import and no script needs those.
+    """
     if "keras" in sys.modules:
         return
+    hidden = "sklearn" not in sys.modules
+    if hidden:
+        sys.modules["sklearn"] = None
     sys.stderr.flush()
     stderr = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -129,6 +142,8 @@ def import_keras():
         os.dup2(null, 2)
         import keras  # noqa: F401
     finally:
+        if hidden:
+            del sys.modules["sklearn"]
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(null)

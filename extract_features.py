@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import cli
 
 
-def extract_features(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", quiet=False):
+def extract_features(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", quiet=False,
+                     precision="float32"):
     """Saves the feature sequences that are missing.
 
-    image_shape: (height, width, 3) at which InceptionV3 sees the frames. Returns the number of clips that failed, which
-    are named on stderr. Raises what DataSet and Extractor raise.
+    image_shape: (height, width, 3) at which InceptionV3 sees the frames. precision: see Extractor.
+    Returns the number of clips that failed, which are named on stderr. Raises what DataSet and Extractor raise.
     """
     import numpy as np
     from tqdm import tqdm
@@ -23,15 +24,15 @@ def extract_features(seq_length, class_limit, image_shape, data_dir="data", weig
 
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
     describe(dataset)
-    from extractor import weights_id
-    identity = weights_id(weights)
+    from extractor import features_id
+    identity = features_id(weights, precision)
     missing = [row for row in dataset.data if dataset.load_sequence(row, identity) is None]
     if not missing:
         print(f"All {len(dataset.data)} sequences are there already.")
         return 0
     cli.import_keras()
     from extractor import Extractor, read_image, resize
-    extractor = Extractor(image_shape, weights)
+    extractor = Extractor(image_shape, weights, precision)
     failures = {}
 
     def load(path):
@@ -79,10 +80,11 @@ def describe(dataset):
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser)
+    cli.add_precision_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
     args = parser.parse_args(argv)
     return cli.run(lambda: 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3),
-                                                 args.data_dir, args.weights, args.quiet) else 0)
+                                                 args.data_dir, args.weights, args.quiet, args.precision) else 0)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ class ResearchModel:
                 classes,
             ])
             optimizer = optimizers.Adam(1e-3)
-        model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+        # XLA takes seconds to compile for each batch size, and the LSTM runs no faster with it (benchmarks/lstm.py).
+        model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
         return model
 
     def set_normalization(self, mean, variance):

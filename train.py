@@ -23,7 +23,7 @@ ASSUMED_FPS = 25  # the article's, where the length of the clips in seconds was 
 
 
 def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", model="lstm",
-          validation_split=0.2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=0, quiet=False):
+          validation_split=0.2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=0, quiet=False, precision="float32"):
     """Extracts missing features, trains, and evaluates the best checkpoint on the test split.
 
     Returns a dict: checkpoint (path of the best), history (of keras.Model.fit), test_accuracy (None without test clips),
@@ -31,12 +31,12 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     """
     from data import DataSet
     from extract_features import extract_features
-    from extractor import weights_id
+    from extractor import features_id, weights_id
     from models import Metadata, ResearchModel
 
-    failed = extract_features(seq_length, class_limit, image_shape, data_dir, weights, quiet)
+    failed = extract_features(seq_length, class_limit, image_shape, data_dir, weights, quiet, precision)
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
-    identity = weights_id(weights)
+    identity = features_id(weights, precision)
     dataset.data = [row for row in dataset.data if dataset.load_sequence(row, identity) is not None]
     train_rows, validation_rows = dataset.split_train_validation(validation_split, seed)
     test_rows = dataset.split_train_test()[1]
@@ -48,7 +48,7 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     research_model = ResearchModel(len(dataset.classes), model, seq_length)
     research_model.set_normalization(*feature_statistics(dataset, train_rows, identity))
     metadata = Metadata(class_names=dataset.classes, seq_length=seq_length, image_shape=list(image_shape),
-                        clip_seconds=clip_seconds(dataset, train_rows), weights=identity,
+                        clip_seconds=clip_seconds(dataset, train_rows), weights=weights_id(weights),
                         weights_name=os.path.basename(weights))
     checkpoint = checkpoint_callback(research_model, metadata, os.path.join(data_dir, "checkpoints"))
     logs = os.path.join(data_dir, "logs")
@@ -186,6 +186,7 @@ def test_accuracy(model, dataset, rows, identity, batch_size):
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser)
+    cli.add_precision_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
     parser.add_argument("--model", choices=("lstm", "article"), default="lstm",
                         help="lstm: a small network for small datasets; article: the article's LSTM 2048 (default: lstm)")
@@ -201,7 +202,7 @@ def main(argv=None):
     def work():
         result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir,
                        args.weights, args.model, args.validation_split, args.epochs, args.batch_size, args.seed,
-                       args.quiet)
+                       args.quiet, args.precision)
         return 1 if result["failed"] else 0
     return cli.run(work)
 

@@ -271,7 +271,7 @@ def test_the_same_frame_gives_the_same_features_in_training_and_at_work(project)
                 captured.append(sequences[0])
                 return np.array([[0.5, 0.5]])
         reader = video.FrameReader(project / f"data/test/{class_name}/{class_name}_test_0.mp4")
-        clasify.classify_windows(reader, network, Recorder(), LENGTH, clasify.Fraction(25), ["a", "b"], quiet=True)
+        list(clasify.classify_windows(reader, network, Recorder(), LENGTH, clasify.Fraction(25), ["a", "b"], quiet=True))
         assert len(captured) == 1 and captured[0].shape == saved.shape
         cosine = (captured[0] * saved).sum(1) / np.linalg.norm(captured[0], axis=1) / np.linalg.norm(saved, axis=1)
         assert cosine.min() > 0.99
@@ -310,7 +310,8 @@ class Sequences:
     (247, 50, "2.5025", 40), (30, "3/2", "1/2", 4)])
 def test_windows_cover_every_frame_and_sample_it_like_a_clip(count, fps, seconds, length):
     network, length_of_window = Sequences(), clasify.Fraction(seconds) * clasify.Fraction(fps)
-    windows = clasify.classify_windows(Frames(count, fps), Numbers(), network, length, length_of_window, ["a", "b"], True)
+    windows = list(clasify.classify_windows(Frames(count, fps), Numbers(), network, length, length_of_window, ["a", "b"],
+                                            True))
     assert windows[0].first_frame == 0 and windows[-1].end_frame == count
     assert all(before.end_frame == after.first_frame for before, after in zip(windows, windows[1:]))
     for number, (window, seen) in enumerate(zip(windows, network.seen)):
