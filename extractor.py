@@ -51,7 +51,7 @@ class Extractor:
         self.image_shape = (height, width, channels)
         self.weights_id = weights_id(weights)
         self.batch_size = _batch_size(height * width)
-        self._network = compile_network(_load(weights), self.image_shape, precision)
+        self._network = compile_network(load_network(weights), self.image_shape, precision)
 
     def extract(self, image_path):
         """The features of an image file, float32 (2048,). Raises OSError or ValueError if it can't be read."""
@@ -191,7 +191,7 @@ def features_id(weights, precision="float32"):
     return weights_id(weights) + (f"-{precision}" if precision != "float32" else "")
 
 
-def _load(weights):
+def load_network(weights):
     """Stock InceptionV3 with its weights, from images in -1..1 to the output of avg_pool."""
     import keras
     from keras.applications import InceptionV3

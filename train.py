@@ -58,6 +58,7 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
         batches(dataset, train_rows, identity, batch_size, seed),
         validation_data=batches(dataset, validation_rows, identity, batch_size),
         epochs=epochs,
+        shuffle=False,  # batches() does
         verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
         callbacks=[
             checkpoint,
@@ -81,7 +82,8 @@ def batches(dataset, rows, identity, batch_size, seed=None):
 
     class Batches(keras.utils.PyDataset):
         def __init__(self):
-            super().__init__()
+            # Threads read ahead. With one worker tf.data would do it, and end an epoch seconds late: its tuner sleeps.
+            super().__init__(workers=2, max_queue_size=4)
             self._random = None if seed is None else np.random.default_rng(seed)
             self._order = np.arange(len(rows))
             self.on_epoch_end()
