@@ -56,6 +56,32 @@ def test_folding_is_exact_for_any_statistics(photos):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * expected.max())
 
 
+@pytest.mark.parametrize("precision, error", [("bfloat16", 0.05), ("float16", 0.01)])
+def test_shorter_numbers_give_nearly_the_same_features(random_extractor, photos, precision, error):
+    """bfloat16 keeps 8 bits, float16 11; features apart from float32's, and float32 in type."""
+    exact = random_extractor.extract_batch(photos)
+    found = Extractor((96, 128, 3), "random", precision).extract_batch(photos)
+    assert found.dtype == np.float32
+    difference = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert 1e-5 < difference.max() < error
+    assert extractor.features_id("random", precision) == f"random-{precision}"
+    assert extractor.features_id("random") == extractor.features_id("random", "float32") == "random"
+
+
+@pytest.mark.parametrize("memory_gib, size, most", [(24, 299, 16), (24, 720, 3), (1, 720, 1), (1, 75, 128), (24, 20000, 1)])
+def test_batches_fit_the_memory(monkeypatch, memory_gib, size, most):
+    """A batch is what the processor needs and an eighth of the memory holds, at least one image."""
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": memory_gib * 2**18}.__getitem__)
+    batch_size = extractor._batch_size(size * size)
+    assert 1 <= batch_size <= most
+    held = 2 * batch_size * size * size * extractor.BYTES_PER_PIXEL
+    assert batch_size == 1 or held <= memory_gib * 2**30 / 8
+
+
+def test_no_images(random_extractor):
+    assert random_extractor.extract_batch(np.zeros((0, 96, 128, 3), np.uint8)).shape == (0, 2048)
+
+
 def test_one_image_a_file_and_a_batch_agree(random_extractor, photos, tmp_path):
     batch = random_extractor.extract_batch(photos)
     np.testing.assert_allclose(random_extractor.extract_image(photos[3]), batch[3], rtol=1e-3, atol=1e-3)

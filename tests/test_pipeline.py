@@ -327,6 +327,27 @@ def test_windows_cover_every_frame_and_sample_it_like_a_clip(count, fps, seconds
         assert window.end == pytest.approx(window.end_frame / float(clasify.Fraction(fps)))
 
 
+def test_frames_are_written_as_soon_as_their_window_is_classified():
+    """The writer doesn't wait for the end of the video, and gets every frame once, in order."""
+    written, seen = [], []
+
+    class Large(Frames):
+        def __iter__(self):
+            return (np.full((64, 200, 3), number, np.uint8) for number in range(self.count))
+
+    class Writer:
+        def write(self, frame):
+            written.append(int(frame[-1, -1, 0]))
+
+    def windows():
+        for number in range(4):
+            seen.append(len(written))
+            yield clasify.Window(number, number + 1, 25 * number, min(25 * number + 25, 90), [0.75, 0.25])
+
+    result = clasify.write_result(Large(90, 25), Writer(), windows(), ["a", "b"], "x.avi", quiet=True)
+    assert written == list(range(90)) and seen == [0, 25, 50, 75] and len(result) == 4
+
+
 def test_contradictions_state_both_values(project, match):
     checkpoint = project / "data/checkpoints/lstm-features.hdf5"
     assert_one_line_error(run(match, "clasify.py", 75, 2, checkpoint, "video.mp4"), 2, "sequences of 8 frames, not 75")
