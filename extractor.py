@@ -19,7 +19,7 @@ FEATURES_LENGTH = 2048
 # works. Measured on 2 cores at 299x299: 1.05 to 1.15 times as fast as one, and 1.2 times at 720x1280.
 STREAMS = 2
 BATCH_PIXELS = 8 * 299 * 299  # of the images in a batch; larger batches aren't faster on a CPU
-GPU_BATCH_PIXELS = 64 * 299 * 299
+GPU_BATCH_PIXELS = 64 * 299 * 299  # a guess, no GPU was at hand
 BYTES_PER_PIXEL = 200  # of an image while it goes through the network, measured
 RANDOM_SIZE = 299  # pixels of the images that the random weights are calibrated on
 MIN_SIZE = 75  # pixels; InceptionV3 halves the image five times
