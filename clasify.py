@@ -82,7 +82,7 @@ def settings(saved_model, seq_length, class_limit, data_dir, weights, info):
     A checkpoint of the article's repository has none: then classes come from data_file.csv, frames keep the video's size,
     and a window is seq_length consecutive frames (its seconds are None), as in the article's clasify.py.
     """
-    from extractor import weights_id
+    from inception import weights_id
     from models import read_settings
     metadata, trained_classes, trained_length = read_settings(saved_model)
     for what, given, trained in (("sequences of {} frames", seq_length, trained_length),
@@ -165,6 +165,9 @@ def write_result(reader, writer, windows, classes, output, quiet=False):
                 draw_lines(frame, lines)
                 writer.write(frame)
             written.append(window)
+        for frame in frames:  # a damaged video may yield more of them the second time
+            draw_lines(frame, lines)
+            writer.write(frame)
         bar.total = bar.n
     return written
 

@@ -97,7 +97,7 @@ class DataSet:
         return one_hot
 
     def get_sequence_path(self, row, weights):
-        """Where a clip's features lie. weights: the identity of InceptionV3's weights (Extractor.weights_id)."""
+        """Where a clip's features lie. weights: the identity of InceptionV3's weights (inception.features_id)."""
         split, class_name, name, _ = row
         height, width = self.image_shape[:2]
         return os.path.join(self.data_dir, "sequences", f"{height}x{width}-{weights}", split, class_name,

@@ -24,8 +24,8 @@ def extract_features(seq_length, class_limit, image_shape, data_dir="data", weig
 
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
     describe(dataset)
-    from extractor import features_id
-    identity = features_id(weights, precision)
+    from inception import features_id, weights_id
+    identity = features_id(weights_id(weights), precision)
     missing = [row for row in dataset.data if dataset.load_sequence(row, identity) is None]
     if not missing:
         print(f"All {len(dataset.data)} sequences are there already.")

@@ -31,12 +31,13 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     """
     from data import DataSet
     from extract_features import extract_features
-    from extractor import features_id, weights_id
+    from inception import features_id, weights_id
     from models import Metadata, ResearchModel
 
     failed = extract_features(seq_length, class_limit, image_shape, data_dir, weights, quiet, precision)
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
-    identity = features_id(weights, precision)
+    inception_id = weights_id(weights)
+    identity = features_id(inception_id, precision)
     dataset.data = [row for row in dataset.data if dataset.load_sequence(row, identity) is not None]
     train_rows, validation_rows = dataset.split_train_validation(validation_split, seed)
     test_rows = dataset.split_train_test()[1]
@@ -48,7 +49,7 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     research_model = ResearchModel(len(dataset.classes), model, seq_length)
     research_model.set_normalization(*feature_statistics(dataset, train_rows, identity))
     metadata = Metadata(class_names=dataset.classes, seq_length=seq_length, image_shape=list(image_shape),
-                        clip_seconds=clip_seconds(dataset, train_rows), weights=weights_id(weights),
+                        clip_seconds=clip_seconds(dataset, train_rows), weights=inception_id,
                         weights_name=os.path.basename(weights))
     checkpoint = checkpoint_callback(research_model, metadata, os.path.join(data_dir, "checkpoints"))
     logs = os.path.join(data_dir, "logs")

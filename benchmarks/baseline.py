@@ -23,7 +23,7 @@ import cli  # noqa: E402
 import train  # noqa: E402
 from data import DataSet  # noqa: E402
 from extract_features import extract_features  # noqa: E402
-from extractor import weights_id  # noqa: E402
+from inception import weights_id  # noqa: E402
 
 
 def main():

@@ -33,7 +33,7 @@ def read_frames(path, count, image_shape):
 def stock_contenders(frames, weights):
     """Stock keras.applications: the article's way, one frame a call of predict, and whole batches."""
     from keras.applications.inception_v3 import InceptionV3, preprocess_input
-    from extractor import load_network
+    from inception import load_network
     weighted = load_network(weights)
     stock = InceptionV3(include_top=False, weights=None, pooling="avg", input_shape=frames.shape[1:])
     stock.set_weights(weighted.get_weights())

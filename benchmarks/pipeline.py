@@ -26,7 +26,7 @@ class Article:
     """The article's pipeline, with the same InceptionV3 weights as ours."""
 
     def __init__(self, dataset, weights, epochs, folder):
-        from extractor import load_network
+        from inception import load_network
         self.dataset, self.epochs, self.folder = dataset, epochs, folder
         self.network = load_network(weights)
         self.rows = dataset.split_train_test()[0]

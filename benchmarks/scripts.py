@@ -8,6 +8,7 @@ longer: start-up is not counted. The network alone, extract_batch on frames in m
     python benchmarks/scripts.py 720 1280 --seconds 60 600 --seq-length 4 --window 10 --rounds 1
 """
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def main():
                 took = []
                 for length in lengths:
                     if name == "extract_features.py":
-                        subprocess.run(["rm", "-rf", os.path.join(length, "data", "sequences")], check=True)
+                        shutil.rmtree(os.path.join(length, "data", "sequences"), ignore_errors=True)
                     seconds, peak = run(length, name, *arguments)
                     took.append(seconds)
                     memory.setdefault(name, []).append(peak)

@@ -32,6 +32,20 @@ def _shared(*parts):
     return path
 
 
+@pytest.fixture(scope="session")
+def random_extractor():
+    from extractor import Extractor
+    return Extractor((96, 128, 3), "random")
+
+
+@pytest.fixture
+def photos():
+    """Smooth coloured images, uint8 RGB (5, 96, 128, 3)."""
+    import cv2
+    random = np.random.default_rng(7)
+    return np.stack([cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (128, 96)) for _ in range(5)])
+
+
 KERAS_2 = """
 import sys, numpy as np, tf_keras
 from tf_keras.layers import LSTM, Dense, Dropout

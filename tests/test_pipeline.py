@@ -344,8 +344,9 @@ def test_frames_are_written_as_soon_as_their_window_is_classified():
             seen.append(len(written))
             yield clasify.Window(number, number + 1, 25 * number, min(25 * number + 25, 90), [0.75, 0.25])
 
-    result = clasify.write_result(Large(90, 25), Writer(), windows(), ["a", "b"], "x.avi", quiet=True)
-    assert written == list(range(90)) and seen == [0, 25, 50, 75] and len(result) == 4
+    # 90 frames were classified. A damaged video may yield more of them when it is decoded once more.
+    result = clasify.write_result(Large(93, 25), Writer(), windows(), ["a", "b"], "x.avi", quiet=True)
+    assert written == list(range(93)) and seen == [0, 25, 50, 75] and len(result) == 4
 
 
 def test_contradictions_state_both_values(project, match):
