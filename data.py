@@ -8,6 +8,7 @@ Layout below `data_dir`, after the article:
     data_file.csv                               train|test, class, clip name, number of frames; no header
     sequences/<size>-<weights>/train/Football/Football_train_1-75-features.npy
 """
+import hashlib
 import json
 import os
 import re
@@ -67,10 +68,11 @@ class DataSet:
         """(training clips, test clips), two lists of Clip."""
         return tuple([row for row in self.data if row.split == split] for split in SPLITS)
 
-    def split_train_validation(self, validation_split=0.2, seed=0):
+    def split_train_validation(self, validation_split=0.2, seed=0, group=False):
         """(clips to train on, clips to validate on): the training split divided within each class, at random.
 
-        Of each class at least one clip lands on either side. Raises ValueError if a class has fewer than two.
+        Of each class at least one clip lands on either side. group: clips of one group (see group_of) land on the same
+        side, in classes whose names tell more than one. Raises ValueError if a class has fewer than two clips.
         """
         random = np.random.default_rng(seed)
         train, validation = [], []
@@ -79,11 +81,20 @@ class DataSet:
             if len(clips) < 2:
                 raise ValueError(f"class {name} has {len(clips)} usable training clips of at least {self.seq_length} "
                                  f"frames; two are needed, one to learn from and one to validate on")
-            held_out = min(max(1, round(validation_split * len(clips))), len(clips) - 1)
-            order = random.permutation(len(clips))
-            validation += [clips[i] for i in order[:held_out]]
-            train += [clips[i] for i in order[held_out:]]
+            parts = [[clip] for clip in clips]
+            if group and name not in self.ungrouped_classes():
+                parts = list(_grouped(clips).values())
+            held_out = _take_share([parts[i] for i in random.permutation(len(parts))], validation_split * len(clips))
+            validation += held_out
+            held_out = set(held_out)
+            train += [clip for clip in clips if clip not in held_out]
         return train, validation
+
+    def ungrouped_classes(self):
+        """The classes whose training clips' names put all of them into one group, or each into one of its own."""
+        groups = {name: _grouped([row for row in self.data if row.split == "train" and row.class_name == name])
+                  for name in self.classes}
+        return [name for name, parts in groups.items() if len(parts) == 1 or all(len(p) == 1 for p in parts.values())]
 
     def get_frames_for_sample(self, row):
         """Paths of all frames of a clip, in order. row: a Clip, or any sequence of the CSV's four columns."""
@@ -140,6 +151,32 @@ class DataSet:
         lines = class_lines(self.classes, predictions, nb_to_return)
         print("\n".join(lines))
         return lines
+
+
+def group_of(name):
+    """What a clip's name says of its origin: the number of the group in a name of UCF101's kind (v_Punch_g03_c01: g03),
+    else what comes before its last number (match2_17: match2_), or the whole name if it has no number.
+    """
+    ucf = re.search(r"(?:^|_)(g\d+)_", name)
+    return ucf[1] if ucf else re.sub(r"\d+\D*$", "", name)
+
+
+def _grouped(clips):
+    """Clips by their group, a dict of lists."""
+    groups = {}
+    for clip in clips:
+        groups.setdefault(group_of(clip.name), []).append(clip)
+    return groups
+
+
+def _take_share(parts, wanted):
+    """Clips of some of these lists, as nearly `wanted` in number as whole lists allow, going from first to last; of one
+    list at least, and not of all."""
+    taken = []
+    for part in parts[:-1]:
+        if abs(len(taken) + len(part) - wanted) < abs(len(taken) - wanted):
+            taken = taken + part
+    return taken or min(parts, key=len)
 
 
 def class_lines(classes, probabilities, nb_to_return=5):
@@ -228,6 +265,34 @@ def read_frames_note(data_dir, row):
         return {**note, "seconds": seconds, "frames": frames} if seconds > 0 and frames > 0 else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def find_shared_clips(data_dir, rows):
+    """Clips whose video files are the same, byte for byte, in both splits: a list of (training Clip, test Clip).
+
+    Only files of one size are read. Clips whose video is gone are not compared.
+    """
+    files = {}  # size: [(Clip, path)]
+    for row in rows:
+        note = read_frames_note(data_dir, row)
+        path = note and os.path.join(data_dir, row.split, row.class_name, str(note.get("clip")))
+        if path and os.path.isfile(path):
+            files.setdefault(os.path.getsize(path), []).append((row, path))
+    shared = []
+    for same_size in files.values():
+        if len({row.split for row, _ in same_size}) == 2:
+            trained = {}
+            for row, path in sorted(same_size, reverse=True):  # "train" comes after "test"
+                digest = hashlib.sha256()
+                with open(path, "rb") as file:
+                    while chunk := file.read(1 << 20):
+                        digest.update(chunk)
+                digest = digest.digest()
+                if row.split == "train":
+                    trained[digest] = row
+                elif digest in trained:
+                    shared.append((trained[digest], row))
+    return sorted(shared)
 
 
 def forget_sequences(data_dir, row):

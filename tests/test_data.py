@@ -1,6 +1,7 @@
 """data.py: the CSV, classes, splits, and where things lie."""
 import csv
 import json
+import tempfile
 
 import numpy as np
 import pytest
@@ -184,3 +185,54 @@ def test_frames_are_spread_evenly_from_first_to_last(count, size):
         assert chosen[-1] == count - 1 and steps.max() - steps.min() <= 1
     if count == size:
         assert chosen.tolist() == list(range(count))
+
+
+@pytest.mark.parametrize("name, group", [
+    ("v_Punch_g03_c01", "g03"), ("v_Punch_g12_c1", "g12"), ("g7_x", "g7"), ("match2_17", "match2_"), ("nofi030", "nofi"), ("007", ""),
+    ("Football_train_1", "Football_train_"), ("no number", "no number"), ("cam3-take", "cam"), ("bag12_3", "bag12_"),
+])
+def test_groups_that_names_tell(name, group):
+    assert data.group_of(name) == group
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.floats(0.05, 0.95), st.integers(0, 99))
+def test_groups_stay_on_one_side(sizes, share, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        names = [f"v_g{group:02d}_c{number}" for group, size in enumerate(sizes) for number in range(size)] + ["v_g99_c1"]
+        data.write_data_file(folder, [("train", "a", name, 50) for name in names]
+                             + [("train", "b", f"clip_{number}", 50) for number in range(10)])
+        dataset = data.DataSet(data_dir=folder)
+        train, validation = dataset.split_train_validation(share, seed, group=True)
+        assert sorted([*train, *validation]) == sorted(dataset.data)
+        groups = [{data.group_of(row.name) for row in rows if row.class_name == "a"} for rows in (train, validation)]
+        held_out = sum(row.class_name == "b" for row in validation)
+        assert 1 <= held_out <= 9 and abs(held_out - 10 * share) <= 1  # one group: split singly
+        if "a" not in dataset.ungrouped_classes():
+            assert not groups[0] & groups[1] and all(groups)
+            # As near to the wanted share as one more or one fewer of its groups could bring it.
+            count = sum(row.class_name == "a" for row in validation)
+            assert abs(count - share * len(names)) <= max(*sizes, 1)
+        assert (train, validation) == dataset.split_train_validation(share, seed, group=True)
+
+
+def test_classes_whose_names_tell_no_groups(tmp_path):
+    data.write_data_file(tmp_path, [("train", name, clip, 50) for name, clips in (
+        ("one", ["x_1", "x_2"]), ("single", ["ab", "cd"]), ("two", ["x_1", "y_1", "y_2"])) for clip in clips])
+    assert data.DataSet(data_dir=tmp_path).ungrouped_classes() == ["one", "single"]
+
+
+def test_clips_in_both_splits(tmp_path):
+    """Found by content, whatever their names and classes; not by size or name alone; those without a video are left out."""
+    contents = {("train", "A", "x"): b"same", ("train", "A", "y"): b"1234", ("train", "B", "gone"): None,
+                ("test", "B", "z"): b"same", ("test", "A", "y"): b"4321", ("test", "A", "long"): b"same and more",
+                ("test", "A", "gone"): None}
+    rows = []
+    for (split, name, clip), content in contents.items():
+        (tmp_path / split / name).mkdir(parents=True, exist_ok=True)
+        rows.append(data.Clip(split, name, clip, 3))
+        if content:
+            (tmp_path / split / name / f"{clip}.mp4").write_bytes(content)
+        with open(data.frames_note_path(tmp_path, rows[-1]), "w") as file:
+            json.dump({"clip": f"{clip}.mp4", "frames": 3, "seconds": 1.0}, file)
+    assert data.find_shared_clips(tmp_path, rows) == [(rows[0], rows[3])]
+    assert data.find_shared_clips(tmp_path, rows[:3]) == []
