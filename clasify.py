@@ -45,12 +45,13 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     Returns a Classification. Raises cli.UsageError if the arguments contradict the checkpoint, and FileNotFoundError,
     ValueError or OSError, naming the file, for a checkpoint or video that can't be read or a result that can't be written.
     """
+    import checkpoint
     import video
     from models import ResearchModel
     reader = video.FrameReader(video_file)
     if os.path.exists(output) and os.path.samefile(output, video_file):
         raise cli.UsageError(f"{output} is the video itself; give the result another name with --output")
-    saved_model = find_checkpoint(saved_model, data_dir)
+    saved_model = checkpoint.find(saved_model, data_dir)
     classes, image_shape, clip_seconds, weights = settings(saved_model, seq_length, class_limit, data_dir, weights,
                                                            reader.info)
     # Frames per window, as a fraction: at 29.97 frames per second windows of 3 s are 90 or 89 frames long.
@@ -58,7 +59,7 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     with video.VideoWriter(output, reader.info.fps, reader.info.pixel_aspect) as writer:
         cli.import_keras()
         from extractor import Extractor, run_ahead
-        model = ResearchModel.load(saved_model).model
+        model = ResearchModel.load(saved_model)
         windows = classify_windows(reader, Extractor(image_shape, weights, precision), model, seq_length, window_length,
                                    classes, quiet)
         # The video is decoded once more to write it, so that no frame waits in memory for its window's end. Windows may.
@@ -70,25 +71,17 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     return Classification(classes, windows, reader.loss)
 
 
-def find_checkpoint(saved_model, data_dir):
-    """The checkpoint's path: as given, else in the data folder's checkpoints."""
-    beside = os.path.join(data_dir, "checkpoints", saved_model)
-    return beside if not os.path.exists(saved_model) and os.path.exists(beside) else saved_model
-
-
 def settings(saved_model, seq_length, class_limit, data_dir, weights, info):
     """(classes, image_shape, seconds of a window, InceptionV3 weights), from the checkpoint's metadata.
 
     A checkpoint of the article's repository has none: then classes come from data_file.csv, frames keep the video's size,
     and a window is seq_length consecutive frames (its seconds are None), as in the article's clasify.py.
     """
+    from checkpoint import Checkpoint
     from inception import weights_id
-    from models import read_settings
-    metadata, trained_classes, trained_length = read_settings(saved_model)
-    for what, given, trained in (("sequences of {} frames", seq_length, trained_length),
-                                 ("{} classes", class_limit, trained_classes)):
-        if trained is not None and given != trained:
-            raise cli.UsageError(f"{saved_model} was trained on {what.format(trained)}, not {given}")
+    with Checkpoint(saved_model) as file:
+        metadata = file.metadata
+        cli.check_checkpoint(file, seq_length, class_limit)
     if metadata is None:
         from data import choose_classes, read_data_file
         classes, _ = choose_classes(read_data_file(data_dir), class_limit, data_dir)
@@ -133,7 +126,7 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
         # A short window gave fewer frames; spread them over the sequence as a short clip's would be.
         sequence = np.stack(features)[spread(len(features), seq_length)]
         first, end = bound(number), min(bound(number + 1), frames_read)
-        probabilities = np.asarray(model.predict_on_batch(sequence[None]))[0].tolist()
+        probabilities = model.predict(sequence[None])[0].tolist()
         window = Window(float(first / fps), float(end / fps), first, end, probabilities)
         tqdm.write(f"{clock(window.start)} - {clock(window.end)}  " + "  ".join(class_lines(classes, probabilities)),
                    file=sys.stdout)

@@ -51,6 +51,14 @@ def add_article_arguments(parser, *names):
         parser.add_argument(name, type=kind, help=text)
 
 
+def check_checkpoint(file, seq_length, classes):
+    """Raises UsageError unless a checkpoint.Checkpoint was trained on sequences of this length and so many classes."""
+    for what, given, trained in (("sequences of {} frames", seq_length, file.arguments["seq_length"]),
+                                 ("{} classes", classes, file.arguments["nb_classes"])):
+        if trained is not None and given != trained:
+            raise UsageError(f"{file.path} was trained on {what.format(trained)}, not {given}")
+
+
 def at_least(minimum):
     """An argparse type: a whole number not below `minimum`."""
     def whole_number(text):

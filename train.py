@@ -1,120 +1,121 @@
 """Trains the LSTM on the clips' feature sequences and says how well it does on the test clips.
 
 Reads data/data_file.csv and data/sequences/, and extracts the sequences that are missing. Writes a checkpoint at each
-improvement, data/checkpoints/lstm-features.<epoch>-<val_loss>.hdf5, with the best so far in lstm-features.hdf5, and
-TensorBoard and CSV logs to data/logs/. Stops after five epochs without improvement.
+improvement, data/checkpoints/lstm-features.<epoch>-<val_loss>.hdf5, with the best so far in lstm-features.hdf5,
+TensorBoard and CSV logs to data/logs/, and the evaluation to data/reports/. Stops after five epochs without improvement.
 
     python train.py 75 2 720 1280
 """
+import hashlib
 import os
-import shutil
 import sys
-import time
+from dataclasses import replace
 
 import cli
 
-PATIENCE = 5  # epochs without improvement
-# Of the validation loss, to count as an improvement. On clips that are easy to tell apart it would go on falling by
-# ever smaller amounts for a thousand epochs, each with its checkpoint.
-MIN_DELTA = 0.001
 EPOCHS = 1000  # at most
 BATCH_SIZE = 16
 ASSUMED_FPS = 25  # the article's, where the length of the clips in seconds was not noted
 
 
 def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", model="lstm",
-          validation_split=0.2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=0, quiet=False, precision="float32"):
+          validation_split=0.2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=0, quiet=False, precision="float32",
+          units=None, group=False, resume=None):
     """Extracts missing features, trains, and evaluates the best checkpoint on the test split.
 
-    Returns a dict: checkpoint (path of the best), history (of keras.Model.fit), test_accuracy (None without test clips),
-    failed (clips left out because their frames could not be read). Raises what DataSet and Extractor raise.
+    units: width of the recurrent layer (None: the model's default). group: see DataSet.split_train_validation. resume: a
+    checkpoint to go on from.
+
+    Returns a dict: checkpoint (path of the best), history (of keras.Model.fit), test_accuracy and report (see
+    report.evaluate; None without test clips), failed (clips left out because their frames could not be read). Raises what
+    DataSet and Extractor raise, and cli.UsageError if `resume` was trained otherwise.
     """
+    import checkpoint
     from data import DataSet
     from extract_features import extract_features
     from inception import features_id, weights_id
-    from models import Metadata, ResearchModel
+    from models import UNITS, ResearchModel
+    from report import draw_curves
+
+    inception_id = weights_id(weights)
+    metadata = checkpoint.Metadata(
+        class_names=DataSet(seq_length, class_limit, image_shape, data_dir).classes, seq_length=seq_length,
+        image_shape=list(image_shape), clip_seconds=0, weights=inception_id, weights_name=os.path.basename(weights),
+        model=model, units=units or UNITS[model],
+        training={"validation_split": validation_split, "seed": seed, "batch_size": batch_size, "group": group})
+    if resume:
+        resume = checkpoint.find(resume, data_dir)
+        with checkpoint.Checkpoint(resume) as file:
+            check_resumed(resume, file.metadata, metadata)
 
     failed = extract_features(seq_length, class_limit, image_shape, data_dir, weights, quiet, precision)
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
-    inception_id = weights_id(weights)
     identity = features_id(inception_id, precision)
     dataset.data = [row for row in dataset.data if dataset.load_sequence(row, identity) is not None]
-    train_rows, validation_rows = dataset.split_train_validation(validation_split, seed)
-    test_rows = dataset.split_train_test()[1]
-    print(f"{len(train_rows)} clips to train on, {len(validation_rows)} to validate on, {len(test_rows)} to test on")
+    splits = (*dataset.split_train_validation(validation_split, seed, group), dataset.split_train_test()[1])
+    metadata.clip_seconds = clip_seconds(dataset, splits[0])
+    metadata.training["clips"] = hashlib.sha256(repr(sorted(splits[0])).encode(errors="replace")).hexdigest()[:12]
+    describe(dataset, *splits, group)
 
     cli.import_keras()
     import keras
+    import learning
     keras.utils.set_random_seed(seed)
-    research_model = ResearchModel(len(dataset.classes), model, seq_length)
-    research_model.set_normalization(*feature_statistics(dataset, train_rows, identity))
-    metadata = Metadata(class_names=dataset.classes, seq_length=seq_length, image_shape=list(image_shape),
-                        clip_seconds=clip_seconds(dataset, train_rows), weights=inception_id,
-                        weights_name=os.path.basename(weights))
-    checkpoint = checkpoint_callback(research_model, metadata, os.path.join(data_dir, "checkpoints"))
-    logs = os.path.join(data_dir, "logs")
-    os.makedirs(logs, exist_ok=True)
-    run = f"{model}-{time.strftime('%Y%m%d-%H%M%S')}"
-    history = research_model.model.fit(
-        batches(dataset, train_rows, identity, batch_size, seed),
-        validation_data=batches(dataset, validation_rows, identity, batch_size),
-        epochs=epochs,
-        shuffle=False,  # batches() does
-        verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            checkpoint,
-            keras.callbacks.EarlyStopping(patience=PATIENCE, min_delta=MIN_DELTA),
-            keras.callbacks.TensorBoard(os.path.join(logs, run)),
-            keras.callbacks.CSVLogger(os.path.join(logs, f"{run}.csv")),
-        ]).history
-    if checkpoint.best_path is None:
+    clips, validation, test = (learning.Clips(dataset, rows, identity) for rows in splits)
+    if resume:
+        research_model = ResearchModel.load(resume, optimizer=True)
+        if research_model.metadata.training.get("clips") != metadata.training["clips"]:
+            print(f"{resume} was trained on other clips: it may have learned from some that validate it now",
+                  file=sys.stderr)
+    else:
+        research_model = ResearchModel(len(dataset.classes), model, seq_length, units=units)
+        research_model.set_normalization(*learning.feature_statistics(clips))
+    start = research_model.metadata.epoch if resume else 0
+    history, best, epoch = learning.fit(
+        research_model, learning.batches(clips, batch_size, seed, None if model == "article" else learning.augment),
+        learning.batches(validation, batch_size), metadata, data_dir, epochs,
+        verbose=0 if quiet else 1 if sys.stdout.isatty() else 2)
+    if best is None and not resume:
         raise RuntimeError("the validation loss was never a number: no checkpoint was written")
-    print(f"Best checkpoint: {checkpoint.path}, the same as {os.path.basename(checkpoint.best_path)}")
-    accuracy = test_accuracy(ResearchModel.load(checkpoint.path).model, dataset, test_rows, identity, batch_size)
-    return {"checkpoint": checkpoint.path, "history": history, "test_accuracy": accuracy, "failed": failed}
+    path = os.path.join(data_dir, "checkpoints", learning.BEST) if best else resume
+    print(f"Best checkpoint: {path}" + (f", the same as {os.path.basename(best)}" if best else ": no improvement on it"))
+    research_model = ResearchModel.load(path)
+    if best:
+        calibrate(research_model, validation, best, path)
+    report = evaluate(research_model, path, validation, test, os.path.join(data_dir, "reports"))
+    if history:
+        draw_curves(os.path.join(data_dir, "reports", "training.png"), history, epoch, f"Training of {path}", start + 1)
+    return {"checkpoint": path, "history": history, "test_accuracy": report and report["accuracy"], "report": report,
+            "failed": failed}
 
 
-def batches(dataset, rows, identity, batch_size, seed=None):
-    """A keras.utils.PyDataset of (sequences (n, seq_length, 2048), one-hot classes (n, classes)), read from disk as
-    needed. seed: shuffle before each epoch; None: keep the order of the rows.
-    """
-    import keras
-    import numpy as np
-
-    class Batches(keras.utils.PyDataset):
-        def __init__(self):
-            # Threads read ahead. With one worker tf.data would do it, and end an epoch seconds late: its tuner sleeps.
-            super().__init__(workers=2, max_queue_size=4)
-            self._random = None if seed is None else np.random.default_rng(seed)
-            self._order = np.arange(len(rows))
-            self.on_epoch_end()
-
-        def __len__(self):
-            return -(-len(rows) // batch_size)
-
-        def __getitem__(self, index):
-            chosen = [rows[i] for i in self._order[index * batch_size:(index + 1) * batch_size]]
-            return (np.stack([dataset.load_sequence(row, identity) for row in chosen]),
-                    np.stack([dataset.get_class_one_hot(row.class_name) for row in chosen]))
-
-        def on_epoch_end(self):
-            if self._random is not None:
-                self._random.shuffle(self._order)
-
-    return Batches()
+def check_resumed(path, found, wanted):
+    """Raises cli.UsageError unless a checkpoint's Metadata allow a training to go on as wanted, ValueError if it was not
+    made by train.py."""
+    if found is None or found.training is None or found.val_loss is None:
+        raise ValueError(f"{path}: holds no account of its training to go on from; give a checkpoint of train.py")
+    for what, before, now in (
+            ("classes", found.class_names, wanted.class_names), ("sequence length", found.seq_length, wanted.seq_length),
+            ("frame size", found.image_shape[:2], wanted.image_shape[:2]), ("--weights", found.weights, wanted.weights),
+            ("--model", found.model, wanted.model), ("--units", found.units, wanted.units),
+            *((f"--{key.replace('_', '-')}", found.training.get(key), value) for key, value in wanted.training.items())):
+        if before != now:
+            raise cli.UsageError(f"{path} was trained with {what} {before}, not {now}; give the same to go on from it")
 
 
-def feature_statistics(dataset, rows, identity):
-    """Mean and variance of each feature over all frames of the clips: two float32 (2048,)."""
-    import numpy as np
-    total = squares = 0
-    for row in rows:
-        sequence = np.asarray(dataset.load_sequence(row, identity), np.float64)
-        total = total + sequence.sum(0)
-        squares = squares + (sequence ** 2).sum(0)
-    frames = len(rows) * dataset.seq_length
-    mean = total / frames
-    return mean.astype(np.float32), np.maximum(squares / frames - mean ** 2, 0).astype(np.float32)
+def describe(dataset, train_rows, validation_rows, test_rows, group):
+    """Prints the sizes of the splits, and what makes them less telling than they look."""
+    from data import find_shared_clips
+    print(f"{len(train_rows)} clips to train on, {len(validation_rows)} to validate on, {len(test_rows)} to test on")
+    if group and dataset.ungrouped_classes():
+        print(f"--group: the clip names of {', '.join(dataset.ungrouped_classes())} tell no groups; their validation clips "
+              f"are chosen singly", file=sys.stderr)
+    shared = find_shared_clips(dataset.data_dir, dataset.data)
+    for train_row, test_row in shared[:3]:
+        print(f"The same video is in both splits: {'/'.join(train_row[:3])} and {'/'.join(test_row[:3])}", file=sys.stderr)
+    if shared:
+        print(f"In all {len(shared)} of the {len(test_rows)} test clips: the test accuracy will flatter; delete them from "
+              f"{os.path.join(dataset.data_dir, 'test')} and run extract_files.py again", file=sys.stderr)
 
 
 def clip_seconds(dataset, rows):
@@ -128,62 +129,32 @@ def clip_seconds(dataset, rows):
     return seconds
 
 
-def checkpoint_callback(research_model, metadata, folder):
-    """A Keras callback that saves the model whenever val_loss improves by MIN_DELTA.
-
-    keras.callbacks.ModelCheckpoint, which would do, refuses names that end in .hdf5.
-    .path: the best so far. .best_path: the numbered file that is the same, None before the first improvement.
-    """
-    import keras
-
-    class Checkpoint(keras.callbacks.Callback):
-        path = os.path.join(folder, "lstm-features.hdf5")
-        best_path = None
-        _best = float("inf")
-
-        def on_epoch_end(self, epoch, logs=None):
-            val_loss = logs["val_loss"]
-            if not val_loss < self._best - MIN_DELTA:
-                return
-            self._best = val_loss
-            if self.best_path is None:
-                set_aside(folder)
-            self.best_path = os.path.join(folder, f"lstm-features.{epoch + 1:03d}-{val_loss:.3f}.hdf5")
-            research_model.save(self.best_path, metadata)
-            partial = f"{self.path}.{os.getpid()}.tmp"
-            shutil.copyfile(self.best_path, partial)
-            os.replace(partial, self.path)
-
-    return Checkpoint()
+def calibrate(research_model, validation, best, path):
+    """Fits the model's temperature on the validation clips and notes it in the checkpoint, which has two names."""
+    import checkpoint
+    import learning
+    research_model.temperature = 1.0
+    temperature = learning.fit_temperature(validation.targets, learning.predict(research_model, validation))
+    research_model.temperature = temperature
+    checkpoint.rewrite_metadata(best, replace(research_model.metadata, temperature=temperature))
+    checkpoint.link(best, path)
 
 
-def set_aside(folder):
-    """Moves an earlier run's checkpoints to a folder of their own: the last one left is the best of this run."""
-    os.makedirs(folder, exist_ok=True)
-    earlier = [file for file in os.listdir(folder) if file.startswith("lstm-features.") and file.endswith(".hdf5")]
-    if not earlier:
-        return
-    newest = max(os.path.getmtime(os.path.join(folder, file)) for file in earlier)
-    aside = os.path.join(folder, time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(newest)))
-    os.makedirs(aside, exist_ok=True)
-    for file in earlier:
-        os.replace(os.path.join(folder, file), os.path.join(aside, file))
-    print(f"The checkpoints of an earlier run are now in {aside}")
-
-
-def test_accuracy(model, dataset, rows, identity, batch_size):
-    """Prints and returns the share of the test clips that the model classifies rightly; None without test clips."""
-    import numpy as np
-    if not rows:
+def evaluate(research_model, path, validation, test, folder):
+    """Writes the report on a checkpoint to a folder and prints its table. Returns report.evaluate's dict of the test clips,
+    None if there are none."""
+    import learning
+    import report
+    classes = research_model.metadata.class_names
+    predicted = learning.predict(research_model, validation).argmax(1)
+    if len(set(predicted)) == 1:
+        print(f"All validation clips are classified as {classes[predicted[0]]}: the network has not learned to tell the "
+              f"classes apart. More clips help, or other --weights, a larger frame size, another --seed", file=sys.stderr)
+    if not len(test):
         print("No test clips: nothing tells how well this model does on clips it has not seen")
         return None
-    predicted = model.predict(batches(dataset, rows, identity, batch_size), verbose=0).argmax(1)
-    truth = np.array([dataset.classes.index(row.class_name) for row in rows])
-    right = int((predicted == truth).sum())
-    commonest = np.bincount(truth).max()
-    print(f"Test accuracy: {right / len(rows):.3f} ({right} of {len(rows)} clips; always answering the commonest class "
-          f"would give {commonest / len(rows):.3f})")
-    return right / len(rows)
+    return report.write(folder, path, "test", test.targets.argmax(1), learning.predict(research_model, test), classes,
+                        [row.name for row in test.rows])
 
 
 def main(argv=None):
@@ -191,21 +162,29 @@ def main(argv=None):
     cli.add_weights_option(parser)
     cli.add_precision_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
-    parser.add_argument("--model", choices=("lstm", "article"), default="lstm",
-                        help="lstm: a small network for small datasets; article: the article's LSTM 2048 (default: lstm)")
+    parser.add_argument("--model", choices=("lstm", "bilstm", "gru", "article"), default="lstm",
+                        help="lstm, bilstm, gru: small networks for small datasets; article: the article's LSTM 2048 "
+                             "(default: lstm)")
+    parser.add_argument("--units", type=cli.at_least(1), help="width of the recurrent layer (default: 64, the article's "
+                                                              "2048)")
     parser.add_argument("--validation-split", type=cli.fraction, default=0.2, metavar="SHARE",
                         help="share of the training clips held out to tell when to stop (default: 0.2)")
+    parser.add_argument("--group", action="store_true",
+                        help="hold out whole groups of clips, which their names tell: v_Punch_g03_c01 is of group g03, "
+                             "match2_17 of match2_")
     parser.add_argument("--epochs", type=cli.at_least(1), default=EPOCHS, help=f"at most (default: {EPOCHS})")
     parser.add_argument("--batch-size", type=cli.at_least(1), default=BATCH_SIZE,
                         help=f"clips per training step (default: {BATCH_SIZE})")
     parser.add_argument("--seed", type=cli.at_least(0), default=0,
-                        help="of the validation split and the network's first weights (default: 0)")
+                        help="of the validation split, the network's first weights and the order of the clips (default: 0)")
+    parser.add_argument("--resume", nargs="?", const="lstm-features.hdf5", metavar="CHECKPOINT",
+                        help="go on from a checkpoint (default: lstm-features.hdf5, the best so far)")
     args = parser.parse_args(argv)
 
     def work():
         result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir,
                        args.weights, args.model, args.validation_split, args.epochs, args.batch_size, args.seed,
-                       args.quiet, args.precision)
+                       args.quiet, args.precision, args.units, args.group, args.resume)
         return 1 if result["failed"] else 0
     return cli.run(work)
 

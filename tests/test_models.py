@@ -1,23 +1,30 @@
 """models.py: networks, and checkpoints from ourselves, from Keras 2 and from strangers."""
 import json
 import os
+from dataclasses import replace
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
-from models import METADATA, Metadata, ResearchModel
+from checkpoint import METADATA, Metadata, rewrite_metadata
+from models import ResearchModel, scale
 
+TRAINING = {"validation_split": 0.2, "seed": 0, "batch_size": 16, "group": False}
 METADATA_OF_TEST = Metadata(class_names=["Commercial", "Football", "足球"], seq_length=6, image_shape=[720, 1280, 3],
-                            clip_seconds=3.0, weights="imagenet", weights_name="imagenet")
+                            clip_seconds=3.0, weights="imagenet", weights_name="imagenet", epoch=2, val_loss=1.5,
+                            training=TRAINING)
 X = np.random.default_rng(0).random((4, 6, 2048)).astype(np.float32)
 
 
+every_model = pytest.mark.parametrize("trained", ["lstm", "bilstm", "gru"], indirect=True)
+
+
 @pytest.fixture(scope="module")
-def trained():
-    """A small model with weights that are not the initial ones, in a checkpoint."""
-    model = ResearchModel(3, seq_length=6)
+def trained(request):
+    """A small model with weights that are not the initial ones."""
+    model = ResearchModel(3, getattr(request, "param", "lstm"), seq_length=6, units=8)
     model.set_normalization(X.mean((0, 1)), X.var((0, 1)))
     model.model.fit(X, np.eye(3)[[0, 1, 2, 0]], epochs=2, verbose=0)
     return model
@@ -33,15 +40,18 @@ def predict(model, x=X):
     return model.predict(x, verbose=0)
 
 
+@every_model
 def test_a_checkpoint_comes_back_with_its_metadata(trained, checkpoint, tmp_path):
     loaded = ResearchModel.load(checkpoint)
     np.testing.assert_array_equal(predict(loaded.model), predict(trained.model))
-    assert loaded.metadata == METADATA_OF_TEST and loaded.seq_length == 6 and loaded.nb_classes == 3
+    assert loaded.metadata == replace(METADATA_OF_TEST, model=trained.name, units=8)
+    assert (loaded.name, loaded.units, loaded.seq_length, loaded.nb_classes) == (trained.name, 8, 6, 3)
     assert os.listdir(tmp_path) == ["lstm-features.hdf5"]
-    again = ResearchModel(3, seq_length=6, saved_model=checkpoint)
+    again = ResearchModel(3, trained.name, 6, units=8, saved_model=checkpoint)
     np.testing.assert_array_equal(predict(again.model), predict(trained.model))
 
 
+@every_model
 def test_stock_keras_opens_a_checkpoint(trained, checkpoint):
     np.testing.assert_allclose(predict(keras.models.load_model(checkpoint)), predict(trained.model), atol=1e-6)
 
@@ -52,11 +62,15 @@ def test_probabilities(trained):
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
 
 
+def normalization(model):
+    return next(layer for layer in model.model.layers if isinstance(layer, keras.layers.Normalization))
+
+
 @pytest.mark.parametrize("scale", [1, 0.04])
 def test_the_scale_of_features_does_not_matter(scale):
     model = ResearchModel(3, seq_length=6)
     model.set_normalization((X * scale).mean((0, 1)), (X * scale).var((0, 1)))
-    standardised = model.model.layers[0](X * scale)
+    standardised = normalization(model)(X * scale)
     np.testing.assert_allclose(np.mean(standardised, (0, 1)), 0, atol=1e-3)
     np.testing.assert_allclose(np.std(standardised, (0, 1)), 1, rtol=1e-2)
 
@@ -66,7 +80,43 @@ def test_a_feature_that_never_varies_is_not_blown_up():
     dead[..., 5] = 0
     model = ResearchModel(3, seq_length=6)
     model.set_normalization(dead.mean((0, 1)), dead.var((0, 1)))
-    assert np.abs(model.model.layers[0](dead + 0.001)).max() < 10
+    assert np.abs(normalization(model)(dead + 0.001)).max() < 10
+
+
+@every_model
+def test_a_training_goes_on_as_if_it_had_not_been_stopped(trained, checkpoint):
+    """Weights, Adam's moments and its step count: one more epoch gives the same from the checkpoint as without it."""
+    loaded, targets = ResearchModel.load(checkpoint, optimizer=True), np.eye(3)[[2, 1, 0, 0]]
+    for variable, other in zip(trained.model.optimizer.variables, loaded.model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(variable), np.asarray(other))
+    assert int(loaded.model.optimizer.iterations) == 2
+    without = ResearchModel.load(checkpoint)
+    for model in (loaded, without):
+        for layer in model.model._flatten_layers():
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0
+        model.model.fit(X, targets, verbose=0)
+    assert np.abs(predict(loaded.model) - predict(without.model)).max() > 1e-4  # Adam begins with larger steps
+
+
+def test_a_checkpoint_without_the_optimizer(trained, checkpoint):
+    with h5py.File(checkpoint, "a") as file:
+        del file["optimizer_weights"]
+    ResearchModel.load(checkpoint)
+    with pytest.raises(ValueError, match="lstm-features.hdf5: holds no state of this network's optimizer"):
+        ResearchModel.load(checkpoint, optimizer=True)
+
+
+def test_temperature(trained, checkpoint):
+    """Probabilities as of logits divided by the temperature, in the checkpoint too."""
+    logits = np.random.default_rng(1).normal(0, 3, (5, 4))
+    plain = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    halved = np.exp(logits / 2) / np.exp(logits / 2).sum(1, keepdims=True)
+    np.testing.assert_allclose(scale(plain, 2), halved, rtol=1e-6)
+    np.testing.assert_allclose(scale(plain, 1), plain, rtol=1e-6)
+    assert scale([[1, 0]], 0.05).tolist() == [[1, 0]]
+    rewrite_metadata(checkpoint, replace(METADATA_OF_TEST, model=trained.name, units=8, temperature=2.5))
+    np.testing.assert_allclose(ResearchModel.load(checkpoint).predict(X), scale(predict(trained.model), 2.5), rtol=1e-5)
 
 
 def test_the_articles_network():
@@ -94,7 +144,8 @@ def rewritten(checkpoint, **changes):
 @pytest.mark.parametrize("changes", [
     {"class_names": "abc"}, {"class_names": [1, 2, 3]}, {"seq_length": -1}, {"seq_length": "6"}, {"units": 10**9},
     {"image_shape": [1, 2]}, {"clip_seconds": 0}, {"clip_seconds": None}, {"model": "os.system"}, {"unknown": 1},
-    {"weights": 5}, {"dense": 1.5},
+    {"weights": 5}, {"dense": 1.5}, {"temperature": 0}, {"temperature": "1"}, {"epoch": -1}, {"val_loss": "0"},
+    {"training": {"seed": 1}}, {"training": [1]}, {"training": {**TRAINING, "seed": 0.5}},
 ])
 def test_metadata_that_makes_no_sense(checkpoint, changes):
     with pytest.raises(ValueError, match="lstm-features.hdf5: its metadata is damaged"):
@@ -141,12 +192,13 @@ def test_code_in_a_checkpoint_is_not_run(checkpoint, tmp_path):
 
 @pytest.mark.parametrize("trap", ["external link", "soft link", "virtual dataset", "huge", "strings"])
 def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
-    with h5py.File(tmp_path / "secret.hdf5", "w") as file:
-        file["kernel"] = np.ones((64, 3), np.float32)
     with h5py.File(checkpoint, "a") as file:
         weights = file["model_weights"]
         layer = weights.attrs["layer_names"][-1]
         name = f"{layer}/{weights[layer].attrs['weight_names'][0]}"
+        shape = weights[name].shape
+        with h5py.File(tmp_path / "secret.hdf5", "w") as secret:
+            secret["kernel"] = np.ones(shape, np.float32)
         if trap == "soft link":
             weights.move(name, "elsewhere")
             weights[name] = h5py.SoftLink("/model_weights/elsewhere")
@@ -155,12 +207,12 @@ def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
         if trap == "external link":
             weights[name] = h5py.ExternalLink("secret.hdf5", "kernel")
         elif trap == "virtual dataset":
-            layout = h5py.VirtualLayout((64, 3), np.float32)
-            layout[:] = h5py.VirtualSource(str(tmp_path / "secret.hdf5"), "kernel", (64, 3))
+            layout = h5py.VirtualLayout(shape, np.float32)
+            layout[:] = h5py.VirtualSource(str(tmp_path / "secret.hdf5"), "kernel", shape)
             weights.create_virtual_dataset(name, layout)
         elif trap == "huge":
             weights.create_dataset(name, (10**6, 10**6), np.float32, chunks=(1000, 1000))
         elif trap == "strings":
-            weights.create_dataset(name, (64, 3), h5py.string_dtype())
+            weights.create_dataset(name, shape, h5py.string_dtype())
     with pytest.raises(ValueError, match="lstm-features.hdf5"):
         ResearchModel.load(checkpoint)

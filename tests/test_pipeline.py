@@ -22,9 +22,10 @@ from conftest import ROOT, assert_one_line_error, count_frames, run_as_user
 import clasify
 import data
 import extractor
-import train
+import learning
 import video
-from models import METADATA
+from checkpoint import METADATA
+from models import ResearchModel
 
 LENGTH, CLASSES, HEIGHT, WIDTH = 8, 2, 80, 96
 ARTICLE_ARGUMENTS = (LENGTH, CLASSES, HEIGHT, WIDTH)
@@ -115,7 +116,7 @@ def test_features_of_a_sequence_are_those_of_its_frames(project):
 def test_training_prints_the_test_accuracy(project):
     log = (project / "train.log").read_text()
     assert "Classes: Colour, Grey" in log and "10 clips to train on, 2 to validate on, 4 to test on" in log
-    accuracy = re.search(r"Test accuracy: ([\d.]+) \((\d) of 4 clips; always .* would give 0.500\)", log)
+    accuracy = re.search(r"Test accuracy: ([\d.]+) \((\d) of 4 clips; .*always .* would give 0.500\)", log)
     assert float(accuracy[1]) == int(accuracy[2]) / 4 and float(accuracy[1]) >= 0.75
 
 
@@ -129,7 +130,7 @@ def test_checkpoints_are_written_at_each_improvement_and_the_last_is_the_best(pr
     losses = [float(row["val_loss"]) for row in logged(project)]
     best, expected = float("inf"), []
     for epoch, loss in enumerate(losses, 1):
-        if loss < best - train.MIN_DELTA:
+        if loss < best - learning.MIN_DELTA:
             best = loss
             expected.append(f"lstm-features.{epoch:03d}-{loss:.3f}.hdf5")
     found = sorted(os.listdir(project / "data/checkpoints"))
@@ -149,6 +150,130 @@ def test_a_checkpoint_tells_all(project):
     assert keras.models.load_model(path).output_shape == (None, 2)
 
 
+def test_reports_of_a_training(project):
+    """The figures in the report are those of the predictions that the checkpoint makes for the test clips."""
+    reports = project / "data/reports"
+    assert sorted(os.listdir(reports)) == ["lstm-features-test.json", "lstm-features-test.png", "training.png"]
+    with open(reports / "lstm-features-test.json") as file:
+        report = json.load(file)
+    dataset = data.DataSet(LENGTH, CLASSES, (HEIGHT, WIDTH, 3), project / "data")
+    rows = dataset.split_train_test()[1]
+    sequences = np.stack([dataset.load_sequence(row, "random") for row in rows])
+    model = ResearchModel.load(project / "data/checkpoints/lstm-features.hdf5")
+    truth = np.array([["Colour", "Grey"].index(row.class_name) for row in rows])
+    likelihood = model.predict(sequences)[np.arange(4), truth]
+    assert report["accuracy"] == np.mean(likelihood > 0.5) and report["clips"] == 4
+    assert report["log_loss"] == pytest.approx(-np.log(likelihood).mean(), rel=1e-3)
+    assert model.temperature != 1  # eight validation clips say something
+
+
+def test_evaluate(project):
+    """evaluate.py says of the test clips what train.py said, and takes the validation clips from the checkpoint."""
+    said = re.search("^Test accuracy: .*", (project / "train.log").read_text(), re.M)[0]
+    result = run(project, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5")
+    assert result.returncode == 0 and said in result.stdout and "Colour      2 " in result.stdout, result.stderr
+    for split, clips in (("validation", 2), ("train", 10)):
+        result = run(project, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5", "--split", split)
+        assert result.returncode == 0 and f"of {clips} clips" in result.stdout
+        with open(project / f"data/reports/lstm-features-{split}.json") as file:
+            assert json.load(file)["clips"] == clips
+        for suffix in ("json", "png"):
+            (project / f"data/reports/lstm-features-{split}.{suffix}").unlink()
+
+
+def test_evaluate_says_what_is_wrong(copy):
+    assert_one_line_error(run(copy, "evaluate.py", 75, CLASSES, "lstm-features.hdf5"), 2, "sequences of 8 frames, not 75")
+    assert_one_line_error(run(copy, "evaluate.py", LENGTH, CLASSES, "none.hdf5"), 1, "none.hdf5: no such checkpoint")
+    (copy / f"data/sequences/80x96-random/test/Grey/Grey_test_1-{LENGTH}-features.npy").unlink()
+    assert_one_line_error(run(copy, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5"), 1, "Grey_test_1-8-features.npy",
+                          "python extract_features.py 8 2 80 96")
+    table = (copy / "data/data_file.csv").read_text()
+    (copy / "data/data_file.csv").write_text(table.replace("Grey,", "Gray,"))
+    assert_one_line_error(run(copy, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5"), 2, "Colour, Grey", "Colour, Gray")
+    (copy / "data/data_file.csv").write_text("".join(line for line in table.splitlines(True) if line.startswith("train")))
+    assert_one_line_error(run(copy, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5"), 2, "no test clips")
+
+
+def test_evaluate_a_checkpoint_of_the_articles_repository(copy, keras_2_checkpoint):
+    path = keras_2_checkpoint[0]
+    assert_one_line_error(run(copy, "evaluate.py", 6, CLASSES, path), 2, "--size HEIGHT WIDTH")
+    assert run(copy, "extract_features.py", 6, CLASSES, HEIGHT, WIDTH, "--weights", "random", "--quiet").returncode == 0
+    arguments = ("evaluate.py", 6, CLASSES, path, "--size", HEIGHT, WIDTH, "--weights", "random")
+    result = run(copy, *arguments)
+    assert result.returncode == 0 and "of 4 clips" in result.stdout, result.stderr
+    assert_one_line_error(run(copy, *arguments, "--split", "validation"), 2, "doesn't say which clips validated it")
+
+
+def history(folder):
+    """The lines of the CSV logs, without the header, in order of time."""
+    return [line for path in sorted((folder / "data/logs").glob("*.csv")) for line in path.read_text().splitlines()[1:]]
+
+
+def test_the_same_seed_gives_the_same_history(copy):
+    """To the last digit; another seed gives another."""
+    before = history(copy)
+    for seed, same in ((0, True), (1, False)):
+        shutil.rmtree(copy / "data/logs")
+        assert run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40, "--seed", seed,
+                   "--quiet").returncode == 0
+        assert (history(copy) == before) is same
+
+
+def test_resumed_training_does_what_an_unstopped_one_does(copy):
+    """From the third checkpoint on: the same losses to the last digit, the same checkpoints, none set aside but later
+    ones."""
+    before, files = history(copy), sorted(path.name for path in (copy / "data/checkpoints").glob("*.hdf5"))
+    best = ResearchModel.load(copy / "data/checkpoints/lstm-features.hdf5")
+    shutil.rmtree(copy / "data/logs")
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40, "--quiet", "--resume", files[2])
+    assert result.returncode == 0, result.stderr
+    epoch = int(files[2].split(".")[1].split("-")[0])
+    assert history(copy) == before[epoch:] and result.stderr == ""
+    assert sorted(path.name for path in (copy / "data/checkpoints").glob("*.hdf5")) == files
+    (earlier,) = (copy / "data/checkpoints").glob("earlier-*")
+    assert sorted(path.name for path in earlier.iterdir()) == files[3:-1]
+    again = ResearchModel.load(copy / "data/checkpoints/lstm-features.hdf5")
+    assert again.metadata == best.metadata
+    for array, expected in zip(again.model.get_weights(), best.model.get_weights()):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_resuming_a_finished_training_changes_nothing(copy):
+    checkpoint = copy / "data/checkpoints/lstm-features.hdf5"
+    before = checkpoint.read_bytes()
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 1, "--resume")
+    assert result.returncode == 0 and "no improvement on it" in result.stdout and "Test accuracy" in result.stdout
+    assert checkpoint.read_bytes() == before
+
+
+def test_resuming_with_other_options_is_refused(copy, keras_2_checkpoint):
+    for arguments, mentions in (
+            ((LENGTH, 2, 80, 97), "frame size [80, 96], not [80, 97]"), ((9, 2, 80, 96), "sequence length 8, not 9"),
+            ((*ARTICLE_ARGUMENTS, "--seed", 5), "--seed 0, not 5"), ((*ARTICLE_ARGUMENTS, "--units", 9), "--units 64, not 9"),
+            ((*ARTICLE_ARGUMENTS, "--model", "gru"), "--model lstm, not gru"),
+            ((*ARTICLE_ARGUMENTS, "--group"), "--group False, not True")):
+        result = run(copy, "train.py", *arguments, "--weights", "random", "--resume")
+        assert_one_line_error(result, 2, "data/checkpoints/lstm-features.hdf5 was trained with", mentions)
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--resume", keras_2_checkpoint[0])
+    assert_one_line_error(result, 1, "holds no account of its training")
+
+
+def test_a_training_that_learns_nothing_and_shared_clips_are_named(copy):
+    """One clip over and over, in both classes and in the test split."""
+    clips = sorted((copy / "data/train").rglob("*.mp4"))
+    for target in (*clips[1:], copy / "data/test/Grey/other_name.mp4"):
+        shutil.copy(clips[0], target)
+    assert run(copy, "extract_files.py", "mp4", "--quiet").returncode == 0
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--quiet", "--epochs", 1, "--group")
+    assert result.returncode == 0, result.stderr
+    assert re.search("The same video is in both splits: train/(Grey/Grey|Colour/Colour)_train_[0-5] and test/Grey/other_name",
+                     result.stderr)
+    assert "In all 1 of the 5 test clips" in result.stderr
+    assert "--group: the clip names of Colour, Grey tell no groups" in result.stderr
+    (predicted,) = re.findall("All validation clips are classified as (Colour|Grey): the network has not", result.stderr)
+    assert re.search(f"^{predicted} +[23] ", result.stdout, re.M)
+
+
 def test_training_stops_after_five_epochs_without_improvement(copy):
     """Labels that no network can learn: the same clip in both classes."""
     for split in ("train", "test"):
@@ -161,7 +286,7 @@ def test_training_stops_after_five_epochs_without_improvement(copy):
     losses = [float(row["val_loss"]) for row in logged(copy)]
     best, waited = losses[0], 0
     for loss in losses[1:]:
-        best, waited = (loss, 0) if loss < best - train.MIN_DELTA else (best, waited + 1)
+        best, waited = (loss, 0) if loss < best - learning.MIN_DELTA else (best, waited + 1)
     assert waited == 5 and len(losses) < 1000
     # The checkpoints of the run before are kept, apart from the new ones.
     (earlier,) = (copy / "data/checkpoints").glob("earlier-*")
@@ -267,7 +392,7 @@ def test_the_same_frame_gives_the_same_features_in_training_and_at_work(project)
         captured = []
 
         class Recorder:
-            def predict_on_batch(self, sequences):
+            def predict(self, sequences):
                 captured.append(sequences[0])
                 return np.array([[0.5, 0.5]])
         reader = video.FrameReader(project / f"data/test/{class_name}/{class_name}_test_0.mp4")
@@ -300,7 +425,7 @@ class Sequences:
     def __init__(self):
         self.seen = []
 
-    def predict_on_batch(self, sequences):
+    def predict(self, sequences):
         self.seen.append(sequences[0, :, 0].astype(int).tolist())
         return np.array([[0.25, 0.75]])
 

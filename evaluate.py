@@ -1,0 +1,98 @@
+"""Says how well a checkpoint does on the clips of a split.
+
+Reads the checkpoint, data/data_file.csv and the feature sequences in data/sequences/. Prints a short table and writes the
+whole report to data/reports/: <checkpoint>-<split>.json and .png.
+
+    python evaluate.py 75 2 lstm-features.hdf5
+    python evaluate.py 75 2 lstm-features.hdf5 --split validation
+"""
+import os
+import sys
+
+import cli
+
+SPLITS = ("test", "validation", "train")
+
+
+def evaluate(seq_length, class_limit, saved_model, data_dir="data", split="test", weights=None, image_shape=None,
+             precision="float32"):
+    """Evaluates a checkpoint, writes the report and prints its table.
+
+    seq_length, class_limit: those of the checkpoint `saved_model`. split: "test", "train", or "validation", the training
+    clips that were held out to tell when to stop. weights, image_shape: InceptionV3's weights and (height, width, 3) of
+    the sequences, for a checkpoint that doesn't say. precision: of the sequences.
+
+    Returns report.evaluate's dict. Raises cli.UsageError if the arguments contradict the checkpoint or don't suffice,
+    FileNotFoundError, ValueError or OSError, naming the file, for what can't be read.
+    """
+    import checkpoint
+    import report
+    from data import DataSet
+    from inception import features_id, weights_id
+    saved_model = checkpoint.find(saved_model, data_dir)
+    with checkpoint.Checkpoint(saved_model) as file:
+        cli.check_checkpoint(file, seq_length, class_limit)
+        metadata = file.metadata
+    if metadata is None and image_shape is None:
+        raise cli.UsageError(f"{saved_model} doesn't say at which size it saw the frames; give --size HEIGHT WIDTH")
+    image_shape = tuple(metadata.image_shape) if metadata else image_shape
+    identity = metadata.weights if metadata else weights_id(weights or "imagenet")
+
+    dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
+    classes = metadata.class_names if metadata else dataset.classes
+    if classes != dataset.classes:
+        raise cli.UsageError(f"{saved_model} was trained on the classes {', '.join(classes)}, but the first {class_limit} of "
+                             f"{os.path.join(data_dir, 'data_file.csv')} are {', '.join(dataset.classes)}")
+    rows = choose(dataset, split, metadata, saved_model)
+    identity = features_id(identity, precision)
+    missing = [row for row in rows if dataset.load_sequence(row, identity) is None]
+    if missing:
+        height, width = image_shape[:2]
+        raise FileNotFoundError(
+            f"{dataset.get_sequence_path(missing[0], identity)} and {len(missing) - 1} more feature sequences are missing; "
+            f"make them with python extract_features.py {seq_length} {class_limit} {height} {width} and the --weights and "
+            f"--precision of the training")
+
+    cli.import_keras()
+    import learning
+    from models import ResearchModel
+    clips = learning.Clips(dataset, rows, identity)
+    return report.write(os.path.join(data_dir, "reports"), saved_model, split, clips.targets.argmax(1),
+                        learning.predict(ResearchModel.load(saved_model), clips), classes, [row.name for row in rows])
+
+
+def choose(dataset, split, metadata, saved_model):
+    """The Clips of a split. Raises cli.UsageError if it is empty or nothing tells which clips it has."""
+    train_rows, test_rows = dataset.split_train_test()
+    training = metadata and metadata.training
+    if split == "test":
+        rows = test_rows
+    elif training:
+        halves = dataset.split_train_validation(training["validation_split"], training["seed"], training["group"])
+        rows = halves[split == "validation"]
+    elif split == "train":
+        rows = train_rows
+    else:
+        raise cli.UsageError(f"{saved_model} doesn't say which clips validated it; only --split test and train can be told")
+    if not rows:
+        raise cli.UsageError(f"there are no {split} clips of {', '.join(dataset.classes)} in {dataset.data_dir}")
+    return rows
+
+
+def main(argv=None):
+    parser = cli.make_parser(__doc__)
+    cli.add_weights_option(parser, default=None)
+    cli.add_precision_option(parser)
+    cli.add_article_arguments(parser, "seq_length", "classes")
+    parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
+    parser.add_argument("--split", choices=SPLITS, default="test",
+                        help="validation: the training clips that were held out (default: test)")
+    parser.add_argument("--size", type=cli.at_least(75), nargs=2, metavar=("HEIGHT", "WIDTH"),
+                        help="of the frames, for a checkpoint that doesn't say, one of the article's repository")
+    args = parser.parse_args(argv)
+    return cli.run(lambda: evaluate(args.seq_length, args.classes, args.checkpoint, args.data_dir, args.split, args.weights,
+                                    args.size and (*args.size, 3), args.precision) and 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""learning.py on made-up sequences: batches, weights, augmentation, calibration, and that a network uses time."""
+import numpy as np
+import pytest
+from conftest import ROOT  # noqa: F401  (puts the scripts on the path)
+
+import data
+import learning
+from models import ResearchModel, scale
+
+STEPS = 12
+
+
+@pytest.fixture
+def make_clips(tmp_path):
+    """make_clips(sequences, class names): Clips with these sequences on disk."""
+    def make(sequences, names):
+        rows = [("train", name, f"clip_{number:03d}", STEPS) for number, name in enumerate(names)]
+        data.write_data_file(tmp_path, rows)
+        dataset = data.DataSet(sequences.shape[1], data_dir=tmp_path)
+        rows = [data.Clip(*row) for row in rows]
+        for row, sequence in zip(rows, sequences):
+            dataset.save_sequence(row, "random", sequence)
+        return learning.Clips(dataset, rows, "random")
+    return make
+
+
+@pytest.fixture
+def numbered(make_clips):
+    """Ten clips, seven of class a; all features of clip n at step t are 100 n + t."""
+    sequences = (100 * np.arange(10)[:, None, None] + np.arange(STEPS)[:, None] + np.zeros(2048)).astype(np.float32)
+    return make_clips(sequences, ["a"] * 7 + ["b"] * 3)
+
+
+def test_batches_hold_every_clip_once_in_another_order_each_epoch(numbered):
+    batches = learning.batches(numbered, 4, seed=3)
+    orders = []
+    for epoch in range(3):
+        batches.epoch = epoch
+        parts = [batches[index] for index in range(len(batches))]
+        assert [len(part[0]) for part in parts] == [4, 4, 2]
+        sequences, targets, weights = (np.concatenate(part) for part in zip(*parts))
+        orders.append((sequences[:, 0, 0] // 100).astype(int).tolist())
+        assert sorted(orders[-1]) == list(range(10))
+        assert targets.argmax(1).tolist() == [int(number >= 7) for number in orders[-1]]
+        assert weights[targets.argmax(1) == 0].sum() == pytest.approx(weights[targets.argmax(1) == 1].sum())
+        assert weights.sum() == pytest.approx(10)
+    assert orders[0] != orders[1] != orders[2]
+    batches.epoch = 0
+    np.testing.assert_array_equal(batches[1][0][:, 0, 0] // 100, orders[0][4:8])  # the same again, in any order of asking
+    in_order = learning.batches(numbered, 4)
+    assert np.concatenate([in_order[i][0] for i in range(3)])[:, 0, 0].tolist() == list(range(0, 1000, 100))
+
+
+def test_weights_of_missing_classes():
+    np.testing.assert_allclose(learning.class_weights(np.eye(3)[[0, 0, 0, 2]]), [2 / 3] * 3 + [2])
+    np.testing.assert_allclose(learning.class_weights(np.eye(2)[[0, 1]]), [1, 1])
+
+
+def test_augmentation_shows_a_part_of_the_clip_in_order():
+    sequences = np.repeat(np.arange(40.0, dtype=np.float32)[None, :, None], 500, axis=0) + np.zeros((500, 40, 3), np.float32)
+    targets = np.eye(2)[np.arange(500) % 2]
+    found, same = learning.augment(np.random.default_rng(0), sequences, targets)
+    assert found.shape == sequences.shape and found.dtype == np.float32
+    np.testing.assert_array_equal(same, targets)
+    steps = found[:, :, 0]
+    assert (np.diff(steps) >= 0).all() and set(np.unique(found)) <= set(range(40))
+    length = steps[:, -1] - steps[:, 0]
+    assert 0.4 * 40 < length.min() < 0.6 * 40 and length.max() > 0.95 * 39
+    assert steps[:, 0].max() > 15 and steps[:, -1].min() < 25
+    assert len(np.unique(steps, axis=0)) > 490  # no two alike
+    np.testing.assert_array_equal(sequences[0, :, 0], np.arange(40))  # what is on disk stays as it is
+
+
+def test_feature_statistics(numbered):
+    mean, variance = learning.feature_statistics(numbered)
+    values = (100 * np.arange(10)[:, None] + np.arange(STEPS)).ravel()
+    np.testing.assert_allclose(mean, values.mean(), rtol=1e-6)
+    np.testing.assert_allclose(variance, values.var(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_that_made_the_labels_is_found(true_temperature):
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, (4000, 3))
+    said = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    truth = np.array([random.choice(3, p=row) for row in scale(said, true_temperature)])
+    assert learning.fit_temperature(np.eye(3)[truth], said) == pytest.approx(true_temperature, rel=0.1)
+
+
+def test_few_clips_say_little_about_the_temperature():
+    """Ten clips, all right at 0.9, would be likeliest at temperature 0, and all wrong at infinity."""
+    said = np.tile([0.9, 0.1], (10, 1))
+    assert 0.4 < learning.fit_temperature(np.tile([1, 0], (10, 1)), said) < 1
+    assert 1 < learning.fit_temperature(np.tile([0, 1], (10, 1)), said) < 8
+    assert learning.fit_temperature(np.tile([1, 0], (2, 1)), np.tile([1.0, 0.0], (2, 1))) == pytest.approx(1, abs=0.05)
+
+
+def test_predictions_are_calibrated_and_in_order(numbered):
+    model = ResearchModel(2, seq_length=STEPS, units=4)
+    model.set_normalization(*learning.feature_statistics(numbered))
+    plain = learning.predict(model, numbered, batch_size=4)
+    np.testing.assert_allclose(plain, model.model.predict(numbered.load(range(10)), verbose=0), rtol=1e-4)
+    model.temperature = 2.0
+    empty = learning.Clips(numbered.dataset, [], "random")
+    np.testing.assert_allclose(learning.predict(model, numbered), scale(plain, 2.0), rtol=1e-4)
+    assert learning.predict(model, empty).shape == (0, 2)
+
+
+def test_set_aside(tmp_path):
+    names = ["lstm-features.hdf5", "lstm-features.001-0.700.hdf5", "lstm-features.004-0.500.hdf5", "lstm-features.old.hdf5",
+             "other.hdf5"]
+    for name in names:
+        (tmp_path / name).touch()
+    learning.set_aside(tmp_path, 3)  # a training that goes on from epoch 3
+    assert sorted(path.name for path in tmp_path.glob("*.hdf5")) == sorted(set(names) - {names[2]})
+    learning.set_aside(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.hdf5")) == ["lstm-features.old.hdf5", "other.hdf5"]
+    assert sorted(path.name for path in tmp_path.glob("earlier-*/*")) == sorted(names[:3])
