@@ -43,7 +43,8 @@ def run(folder, script, *arguments):
 
 def prepare(folder, seconds, args):
     """A folder with video.mp4, a dataset of clips of one window each, and a checkpoint."""
-    from models import Metadata, ResearchModel
+    from checkpoint import Metadata
+    from models import ResearchModel
     os.makedirs(os.path.join(folder, "data", "train"))
     render(os.path.join(folder, "video.mp4"), seconds, args.height, args.width)
     for number in range(max(2, round(seconds / args.window))):

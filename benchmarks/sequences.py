@@ -41,11 +41,12 @@ def main():
     cli.import_keras()
     import keras
     from models import ResearchModel
-    from train import BATCH_SIZE, batches, feature_statistics
+    from learning import Clips, batches, feature_statistics
+    from train import BATCH_SIZE
 
     with tempfile.TemporaryDirectory() as folder:
         dataset = make_up(folder, args.clips, args.seq_length)
-        files = batches(dataset, dataset.data, "random", BATCH_SIZE, seed=0)
+        files = batches(Clips(dataset, dataset.data, "random"), BATCH_SIZE, seed=0)
         first = files[0]
 
         class Memory(keras.utils.PyDataset):
@@ -60,7 +61,7 @@ def main():
         print("model     ms a step, memory    ms a step, files    share of the files")
         for model in args.models:
             research_model = ResearchModel(2, model, args.seq_length)
-            research_model.set_normalization(*feature_statistics(dataset, dataset.data[:200], "random"))
+            research_model.set_normalization(*feature_statistics(Clips(dataset, dataset.data[:200], "random")))
             seconds = take_turns({
                 name: lambda source=source: research_model.model.fit(source, epochs=1, verbose=0)
                 for name, source in (("memory", memory), ("files", files))}, args.rounds)
