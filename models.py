@@ -13,8 +13,8 @@ ARTICLE_DENSE = 512
 class ResearchModel:
     """A network from sequences (n, seq_length, features_length) to class probabilities (n, nb_classes), compiled.
 
-    model: "lstm", "bilstm", "gru", or "article" for the article's own network. saved_model: a checkpoint whose weights to
-    take. units: width of the recurrent layer (None: the model's default). .model: the keras.Model. .metadata: Metadata
+    model: "lstm", "bilstm", "gru", or "article" for the article's own network. saved_model: a checkpoint, its path or
+    opened, whose weights to take. units: width of the recurrent layer (None: the model's default). .model: the keras.Model. .metadata: Metadata
     of the checkpoint it was loaded from, or None. .temperature: see predict.
     """
 
@@ -30,8 +30,10 @@ class ResearchModel:
         self.dense = dense if model == "article" else 0
         self.metadata = None
         self.temperature = 1.0
-        self.model = self._build_article() if model == "article" else self._build()
-        if saved_model:
+        self.model = self._build_article(bool(saved_model)) if model == "article" else self._build()
+        if isinstance(saved_model, checkpoint.Checkpoint):
+            self._take(saved_model)
+        elif saved_model:
             with checkpoint.Checkpoint(saved_model) as file:
                 self._take(file)
 
@@ -43,8 +45,7 @@ class ResearchModel:
         naming the file, if it is no checkpoint or of another model.
         """
         with checkpoint.Checkpoint(path) as file:
-            model = cls(**file.arguments)
-            model._take(file)
+            model = cls(**file.arguments, saved_model=file)
             if optimizer:
                 file.take_optimizer(model.model)
         return model
@@ -101,12 +102,13 @@ class ResearchModel:
         model = Model(sequence, layers.Dense(self.nb_classes, activation="softmax")(summary))
         return _compile(model, optimizers.Adam(1e-3))
 
-    def _build_article(self):
+    def _build_article(self, replaced):
+        """replaced: the first weights don't matter. The orthogonal ones of 2048 units take seconds to find."""
         from keras import Sequential, layers, optimizers
         from lstm import LSTM
         model = Sequential([
             layers.Input((self.seq_length, self.features_length)),
-            LSTM(self.units, dropout=0.5),
+            LSTM(self.units, dropout=0.5, recurrent_initializer="zeros" if replaced else "orthogonal"),
             layers.Dense(self.dense, activation="relu"),
             layers.Dropout(0.5),
             layers.Dense(self.nb_classes, activation="softmax"),
