@@ -14,8 +14,9 @@ class ResearchModel:
     """A network from sequences (n, seq_length, features_length) to class probabilities (n, nb_classes), compiled.
 
     model: "lstm", "bilstm", "gru", or "article" for the article's own network. saved_model: a checkpoint, its path or
-    opened, whose weights to take. units: width of the recurrent layer (None: the model's default). .model: the keras.Model. .metadata: Metadata
-    of the checkpoint it was loaded from, or None. .temperature: see predict.
+    opened, whose weights to take. units: width of the recurrent layer (None: the model's default).
+
+    .model: the keras.Model. .metadata: Metadata of the checkpoint it was loaded from, or None. .temperature: see predict.
     """
 
     def __init__(self, nb_classes, model="lstm", seq_length=40, saved_model=None, features_length=2048, units=None,
