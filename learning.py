@@ -119,7 +119,7 @@ def augment(random, sequences, targets):
     start = random.uniform(0, 1 - length)
     position = (np.arange(steps) + random.uniform(0, 1, (count, steps))) / steps
     chosen = np.minimum(((start + length * position) * steps).astype(int), steps - 1)
-    return np.take_along_axis(sequences, chosen[..., None], 1), targets
+    return sequences[np.arange(count)[:, None], chosen], targets
 
 
 def predict(research_model, clips, batch_size=64):

@@ -41,12 +41,12 @@ def main():
     cli.import_keras()
     import keras
     from models import ResearchModel
-    from learning import Clips, batches, feature_statistics
+    from learning import Clips, augment, batches, feature_statistics
     from train import BATCH_SIZE
 
     with tempfile.TemporaryDirectory() as folder:
         dataset = make_up(folder, args.clips, args.seq_length)
-        files = batches(Clips(dataset, dataset.data, "random"), BATCH_SIZE, seed=0)
+        files = batches(Clips(dataset, dataset.data, "random"), BATCH_SIZE, seed=0, augment=augment)
         first = files[0]
 
         class Memory(keras.utils.PyDataset):
