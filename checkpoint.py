@@ -183,35 +183,31 @@ def find(path, data_dir):
 def write(path, model, metadata):
     """Writes a Keras model and its Metadata, whole or not at all."""
     from absl import logging
-    partial = f"{os.fspath(path)}.{os.getpid()}.tmp.hdf5"  # Keras goes by the extension
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)  # Keras would advise its new format at every checkpoint
     try:
-        model.save(partial)
-        _note(partial, metadata)
-        os.replace(partial, path)
+        _write_whole(path, model.save, metadata)
     finally:
         logging.set_verbosity(verbosity)
-        if os.path.exists(partial):
-            os.remove(partial)
 
 
 def rewrite_metadata(path, metadata):
     """Replaces a checkpoint's Metadata, whole or not at all."""
-    partial = f"{os.fspath(path)}.{os.getpid()}.tmp.hdf5"
+    _write_whole(path, lambda partial: shutil.copyfile(path, partial), metadata)
+
+
+def _write_whole(path, make, metadata):
+    """Puts a file that make(path) makes, with Metadata noted in it, in place of `path`."""
+    import h5py
+    partial = f"{os.fspath(path)}.{os.getpid()}.tmp.hdf5"  # Keras goes by the extension
     try:
-        shutil.copyfile(path, partial)
-        _note(partial, metadata)
+        make(partial)
+        with h5py.File(partial, "a") as file:
+            file.attrs[METADATA] = json.dumps(asdict(metadata))
         os.replace(partial, path)
     finally:
         if os.path.exists(partial):
             os.remove(partial)
-
-
-def _note(path, metadata):
-    import h5py
-    with h5py.File(path, "a") as file:
-        file.attrs[METADATA] = json.dumps(asdict(metadata))
 
 
 def link(source, target):

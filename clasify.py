@@ -225,10 +225,7 @@ def clock(seconds):
 
 def main(argv=None):
     parser = cli.make_parser(__doc__)
-    cli.add_weights_option(parser, default=None)
-    cli.add_precision_option(parser)
-    cli.add_article_arguments(parser, "seq_length", "classes")
-    parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
+    cli.add_checkpoint_arguments(parser)
     parser.add_argument("video", help="the video to classify")
     parser.add_argument("--output", default="result.avi", help="file to write (default: result.avi)")
     args = parser.parse_args(argv)

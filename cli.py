@@ -51,6 +51,14 @@ def add_article_arguments(parser, *names):
         parser.add_argument(name, type=kind, help=text)
 
 
+def add_checkpoint_arguments(parser):
+    """Adds what a script that uses a checkpoint takes: seq_length, classes, checkpoint, --weights, --precision."""
+    add_weights_option(parser, default=None)
+    add_precision_option(parser)
+    add_article_arguments(parser, "seq_length", "classes")
+    parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
+
+
 def check_checkpoint(file, seq_length, classes):
     """Raises UsageError unless a checkpoint.Checkpoint was trained on sequences of this length and so many classes."""
     for what, given, trained in (("sequences of {} frames", seq_length, file.arguments["seq_length"]),

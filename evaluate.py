@@ -81,10 +81,7 @@ def choose(dataset, split, metadata, saved_model):
 
 def main(argv=None):
     parser = cli.make_parser(__doc__)
-    cli.add_weights_option(parser, default=None)
-    cli.add_precision_option(parser)
-    cli.add_article_arguments(parser, "seq_length", "classes")
-    parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
+    cli.add_checkpoint_arguments(parser)
     parser.add_argument("--split", choices=SPLITS, default="test",
                         help="validation: the training clips that were held out (default: test)")
     parser.add_argument("--size", type=cli.at_least(75), nargs=2, metavar=("HEIGHT", "WIDTH"),

@@ -81,8 +81,11 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     print(f"Best checkpoint: {path}" + (f", the same as {os.path.basename(best)}" if best else ": no improvement on it"))
     research_model = ResearchModel.load(path)
     if best:
-        calibrate(research_model, validation, best, path)
-    report = evaluate(research_model, path, validation, test, os.path.join(data_dir, "reports"))
+        research_model.temperature = 1.0  # the one in the checkpoint, if any, is of an earlier epoch
+    said = learning.predict(research_model, validation)
+    if best:
+        calibrate(research_model, validation.targets, said, best, path)
+    report = evaluate(research_model, path, said, test, os.path.join(data_dir, "reports"))
     if history:
         draw_curves(os.path.join(data_dir, "reports", "training.png"), history, epoch, f"Training of {path}", start + 1)
     return {"checkpoint": path, "history": history, "test_accuracy": report and report["accuracy"], "report": report,
@@ -129,24 +132,23 @@ def clip_seconds(dataset, rows):
     return seconds
 
 
-def calibrate(research_model, validation, best, path):
-    """Fits the model's temperature on the validation clips and notes it in the checkpoint, which has two names."""
+def calibrate(research_model, targets, said, best, path):
+    """Fits the model's temperature to what the network said of the validation clips, probabilities (n, classes), and notes
+    it in the checkpoint, which has two names."""
     import checkpoint
     import learning
-    research_model.temperature = 1.0
-    temperature = learning.fit_temperature(validation.targets, learning.predict(research_model, validation))
-    research_model.temperature = temperature
-    checkpoint.rewrite_metadata(best, replace(research_model.metadata, temperature=temperature))
+    research_model.temperature = learning.fit_temperature(targets, said)
+    checkpoint.rewrite_metadata(best, replace(research_model.metadata, temperature=research_model.temperature))
     checkpoint.link(best, path)
 
 
-def evaluate(research_model, path, validation, test, folder):
-    """Writes the report on a checkpoint to a folder and prints its table. Returns report.evaluate's dict of the test clips,
-    None if there are none."""
+def evaluate(research_model, path, said, test, folder):
+    """Writes the report on a checkpoint to a folder and prints its table. said: of the validation clips, as for calibrate.
+    Returns report.evaluate's dict of the test clips, None if there are none."""
     import learning
     import report
     classes = research_model.metadata.class_names
-    predicted = learning.predict(research_model, validation).argmax(1)
+    predicted = said.argmax(1)
     if len(set(predicted)) == 1:
         print(f"All validation clips are classified as {classes[predicted[0]]}: the network has not learned to tell the "
               f"classes apart. More clips help, or other --weights, a larger frame size, another --seed", file=sys.stderr)
