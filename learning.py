@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 import checkpoint
+from data import FEATURES_LENGTH
 
 BEST = "lstm-features.hdf5"  # name of the best checkpoint so far
 PATIENCE = 5  # epochs without improvement
@@ -24,21 +25,36 @@ class Clips:
     """Clips with the feature sequences that lie on disk for them.
 
     dataset: a DataSet. rows: list of its Clips. identity: of the features (inception.features_id).
-    .dataset, .rows, .targets: one-hot classes, float32 (n, classes). len() is the number of clips.
+    .dataset, .rows, .identity, .targets: one-hot classes, float32 (n, classes). len() is the number of clips.
     """
 
     def __init__(self, dataset, rows, identity):
-        self.dataset, self.rows = dataset, rows
+        self.dataset, self.rows, self.identity = dataset, rows, identity
         self.targets = np.array([dataset.get_class_one_hot(row.class_name) for row in rows],
                                 np.float32).reshape(-1, len(dataset.classes))
-        self._load = lambda row: dataset.load_sequence(row, identity)
 
     def __len__(self):
         return len(self.rows)
 
-    def load(self, numbers):
-        """The sequences of clips given by number, float32 (n, seq_length, 2048)."""
-        return np.stack([self._load(self.rows[number]) for number in numbers])
+    def load(self, numbers, steps=None):
+        """The sequences of clips given by number, float32 (n, seq_length, 2048). steps: int (n, seq_length), which steps
+        of each clip to take instead of all."""
+        sequences = _aligned((len(numbers), self.dataset.seq_length, FEATURES_LENGTH))
+        whole = np.empty(sequences.shape[1:], np.float32)
+        for place, number in enumerate(numbers):
+            row = self.rows[number]
+            if not self.dataset.read_sequence(row, self.identity, sequences[place] if steps is None else whole):
+                raise ValueError(f"{self.dataset.get_sequence_path(row, self.identity)}: missing or damaged; run again")
+            if steps is not None:
+                np.take(whole, steps[place], axis=0, out=sequences[place], mode="clip")  # "raise" would copy once more
+        return sequences
+
+
+def _aligned(shape):
+    """An empty float32 array that begins where TensorFlow needs it to, to use it without a copy."""
+    size = int(np.prod(shape))
+    buffer = np.empty(size + 16, np.float32)
+    return buffer[-buffer.ctypes.data % 64 // 4:][:size].reshape(shape)
 
 
 def fit(research_model, train_batches, validation_batches, metadata, data_dir, epochs, verbose=0):
@@ -80,7 +96,7 @@ def batches(clips, batch_size, seed=None, augment=None):
     read from disk as needed.
 
     clips: Clips. seed: of the order and the augmentation, which differ from epoch to epoch; None: in order, as they are.
-    augment: changes a batch, augment(random generator, sequences, targets) -> (sequences, targets).
+    augment: says which steps of each clip to show, augment(random generator, clips, steps) -> int (clips, steps).
     """
     import keras
     weights = class_weights(clips.targets)
@@ -100,26 +116,24 @@ def batches(clips, batch_size, seed=None, augment=None):
 
         def __getitem__(self, index):
             numbers = order(self.epoch)[index * batch_size:(index + 1) * batch_size]
-            sequences, targets = clips.load(numbers), clips.targets[numbers]
+            steps = None
             if augment is not None:  # with a generator of its own: threads ask for batches in any order
-                sequences, targets = augment(np.random.default_rng((seed, self.epoch, index)), sequences, targets)
-            return sequences, targets, weights[numbers]
+                steps = augment(np.random.default_rng((seed, self.epoch, index)), len(numbers), clips.dataset.seq_length)
+            return clips.load(numbers, steps), clips.targets[numbers], weights[numbers]
 
     return Batches()
 
 
-def augment(random, sequences, targets):
+def augment(random, clips, steps):
     """Clips that begin later, end earlier and run unevenly: of each a stretch of at least half its length, at random,
     spread over the sequence again, each step a little early or late. Order is kept.
 
-    random: numpy Generator. sequences (n, seq_length, features), targets (n, classes). Returns new ones of both.
+    random: numpy Generator. Returns which steps to show of each clip, int (clips, steps).
     """
-    count, steps = sequences.shape[:2]
-    length = random.uniform(SHORTEST, 1, (count, 1))
+    length = random.uniform(SHORTEST, 1, (clips, 1))
     start = random.uniform(0, 1 - length)
-    position = (np.arange(steps) + random.uniform(0, 1, (count, steps))) / steps
-    chosen = np.minimum(((start + length * position) * steps).astype(int), steps - 1)
-    return sequences[np.arange(count)[:, None], chosen], targets
+    position = (np.arange(steps) + random.uniform(0, 1, (clips, steps))) / steps
+    return np.minimum(((start + length * position) * steps).astype(int), steps - 1)
 
 
 def predict(research_model, clips, batch_size=64):

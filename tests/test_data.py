@@ -1,6 +1,7 @@
 """data.py: the CSV, classes, splits, and where things lie."""
 import csv
 import json
+import os
 import tempfile
 
 import numpy as np
@@ -143,17 +144,38 @@ def test_sequences_are_never_mixed_up(tmp_path):
 def test_saved_sequences_come_back_and_damaged_ones_do_not(tmp_path):
     found = dataset(tmp_path)
     row = found.data[0]
-    assert found.load_sequence(row, "random") is None
+    into = np.empty((75, 2048), np.float32)
+
+    def missing():
+        return found.load_sequence(row, "random") is None and not found.read_sequence(row, "random", into)
+
+    assert missing()
     features = np.random.default_rng(0).random((75, 2048))
     found.save_sequence(row, "random", features)
     path = found.get_sequence_path(row, "random")
     np.testing.assert_array_equal(found.load_sequence(row, "random"), features.astype(np.float32))
+    assert found.read_sequence(row, "random", into)
+    np.testing.assert_array_equal(into, features.astype(np.float32))
     whole = open(path, "rb").read()
-    np.save(path, np.zeros((74, 2048), np.float32))
-    assert found.load_sequence(row, "random") is None
+    for other in (np.zeros((74, 2048), np.float32), np.zeros((75, 2048)), np.zeros((2048, 75), np.float32)):
+        np.save(path, other)
+        assert missing()
     for content in (b"", whole[:50], whole[:-1], b"no array"):
         open(path, "wb").write(content)
-        assert found.load_sequence(row, "random") is None
+        assert missing()
+
+
+def test_sequences_that_another_program_wrote(tmp_path):
+    found = dataset(tmp_path)
+    row = found.data[0]
+    path, into = found.get_sequence_path(row, "random"), np.empty((75, 2048), np.float32)
+    features = np.random.default_rng(0).random((75, 2048)).astype(np.float32)
+    os.makedirs(os.path.dirname(path))
+    with open(path, "wb") as file:
+        np.lib.format.write_array(file, np.asfortranarray(features), version=(2, 0))
+    assert found.read_sequence(row, "random", into)
+    np.testing.assert_array_equal(into, features)
+    np.testing.assert_array_equal(found.load_sequence(row, "random"), features)
 
 
 def test_replaced_frames_forget_their_features_only(tmp_path):

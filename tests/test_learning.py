@@ -1,4 +1,6 @@
 """learning.py on made-up sequences: batches, weights, augmentation, calibration, and that a network uses time."""
+import os
+
 import numpy as np
 import pytest
 from conftest import ROOT  # noqa: F401  (puts the scripts on the path)
@@ -57,18 +59,30 @@ def test_weights_of_missing_classes():
 
 
 def test_augmentation_shows_a_part_of_the_clip_in_order():
-    sequences = np.repeat(np.arange(40.0, dtype=np.float32)[None, :, None], 500, axis=0) + np.zeros((500, 40, 3), np.float32)
-    targets = np.eye(2)[np.arange(500) % 2]
-    found, same = learning.augment(np.random.default_rng(0), sequences, targets)
-    assert found.shape == sequences.shape and found.dtype == np.float32
-    np.testing.assert_array_equal(same, targets)
-    steps = found[:, :, 0]
-    assert (np.diff(steps) >= 0).all() and set(np.unique(found)) <= set(range(40))
+    steps = learning.augment(np.random.default_rng(0), 500, 40)
+    assert steps.shape == (500, 40)
+    assert (np.diff(steps) >= 0).all() and set(np.unique(steps)) <= set(range(40))
     length = steps[:, -1] - steps[:, 0]
     assert 0.4 * 40 < length.min() < 0.6 * 40 and length.max() > 0.95 * 39
     assert steps[:, 0].max() > 15 and steps[:, -1].min() < 25
     assert len(np.unique(steps, axis=0)) > 490  # no two alike
-    np.testing.assert_array_equal(sequences[0, :, 0], np.arange(40))  # what is on disk stays as it is
+
+
+def test_augmented_batches_hold_the_steps_that_were_chosen(numbered):
+    plain = learning.batches(numbered, 4, seed=3)
+    augmented = learning.batches(numbered, 4, seed=3, augment=lambda random, clips, steps: np.full((clips, steps), 2))
+    for index in range(3):
+        sequences, targets, weights = plain[index]
+        shown, same_targets, same_weights = augmented[index]
+        np.testing.assert_array_equal(shown, np.repeat(sequences[:, 2:3], STEPS, axis=1))
+        np.testing.assert_array_equal(same_targets, targets)
+        np.testing.assert_array_equal(same_weights, weights)
+
+
+def test_a_sequence_that_vanishes_is_named(numbered):
+    os.remove(numbered.dataset.get_sequence_path(numbered.rows[3], "random"))
+    with pytest.raises(ValueError, match=numbered.rows[3].name):
+        numbered.load([2, 3])
 
 
 def test_feature_statistics(numbered):
