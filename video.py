@@ -161,22 +161,24 @@ def split_into_frames(path, folder, on_start=None):
 class FrameReader:
     """Iterates over a video's frames as RGB arrays, all of the size of the first.
 
-    .info: VideoInfo. .loss: after the last frame, None or a line on what could not be decoded.
+    .info: VideoInfo. After the last frame: .loss, None or a line on what could not be decoded; .times, when each frame is
+    shown, in seconds from the recording's start, float64 (frames,).
     Raises FileNotFoundError or ValueError, naming the file, when there is no video in it.
     """
 
     def __init__(self, path):
         self.path = os.fspath(path)
         self.info = probe(path)
-        self.loss = None
+        self.loss, self.times = None, None
 
     def __iter__(self):
         # PPM frames carry their size; rgb24 leaves the conversion, with the source's matrix and range, to ffmpeg.
         command = [find_ffmpeg(), *_input(self.path), *passthrough(),
                    "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
         frames = 0
-        with tempfile.TemporaryFile() as log:
-            process = _popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=1 << 20)
+        with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("r") as times:
+            process = _popen(command + _times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=log, bufsize=1 << 20)
             try:
                 while (frame := _read_ppm(process.stdout)) is not None:
                     frames += 1
@@ -188,9 +190,35 @@ class FrameReader:
                 process.wait()
             log.seek(0)
             stderr = log.read()
+            self.times = _read_times(times, frames, self.info.fps)
         if not frames:
             raise ValueError(f"{self.path}: no frame can be decoded ({_reason(stderr, self.path)})")
         self.loss = _loss(self.path, frames, self.info.frames, failed, stderr)
+
+
+def start_time(path):
+    """When a video's first frame is shown, in seconds from the recording's start; its sound may begin earlier."""
+    with tempfile.NamedTemporaryFile("r") as times:
+        subprocess.run([find_ffmpeg(), *_input(path), *_times_output(times.name, mapped=True, options=("-frames:v", "1"))],
+                       stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
+        return float(_read_times(times, 1, 1)[0])
+
+
+def _times_output(path, mapped=False, options=()):
+    """ffmpeg's arguments for an output beside the frames: the time of each in milliseconds, a line each."""
+    return [*(() if mapped else ("-map", "0:V:0")), *passthrough(), *options, "-c:v", "wrapped_avframe",
+            "-f", "mkvtimestamp_v2", "-y", f"file:{path}"]
+
+
+def _read_times(file, frames, fps):
+    """Seconds at which so many frames are shown, float64, from what _times_output wrote. Where they are a constant rate's,
+    rounded, they are that rate's; where there are none, too."""
+    regular = np.arange(frames) / float(fps)
+    found = [float(line) / 1000 for line in file if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?\n?", line)][:frames]
+    if len(found) < frames or not frames:
+        return regular
+    found = np.maximum.accumulate(found)
+    return found[0] + regular if np.abs(found - found[0] - regular).max() < 0.5 / float(fps) else found
 
 
 def _read_ppm(stream):
@@ -203,16 +231,25 @@ def _read_ppm(stream):
     return frame if stream.readinto(frame.reshape(-1)) == frame.size else None
 
 
+def _sound(path):
+    """ffmpeg's arguments for the sound of a file, if it has any, beside pictures that begin with its first frame."""
+    start = start_time(path)
+    return ["-protocol_whitelist", "file,pipe", "-i", f"file:{os.fspath(path)}", "-map", "0:v", "-map", "1:a:0?",
+            "-af", f"atrim=start={start:.6f},asetpts=PTS-{start:.6f}/TB,aresample=async=1:first_pts=0",
+            "-c:a", "libmp3lame", "-b:a", "192k"]
+
+
 class VideoWriter:
     """Writes RGB frames as an XVID AVI, which appears under its name when the `with` block ends well, else not at all.
 
-    path: the file to write. fps, pixel_aspect: see VideoInfo. The first frame sets the size.
+    path: the file to write. fps, pixel_aspect: see VideoInfo. The first frame sets the size. sound: a video with the sound
+    to add, if it has any, from the moment of its first frame on.
     Raises OSError, naming the file, if it can't be written.
     """
 
-    def __init__(self, path, fps, pixel_aspect=Fraction(1)):
+    def __init__(self, path, fps, pixel_aspect=Fraction(1), sound=None):
         self.path = os.fspath(path)
-        self._rate, self._pixel_aspect = fps, pixel_aspect
+        self._rate, self._pixel_aspect, self._sound = fps, pixel_aspect, sound
         self._process = None
         self._partial = f"{self.path}.{os.getpid()}.tmp"
         try:
@@ -229,7 +266,8 @@ class VideoWriter:
             height, width = frame.shape[:2]
             aspect = f"setsar={self._pixel_aspect.numerator}/{self._pixel_aspect.denominator}"
             command = [find_ffmpeg(), "-hide_banner", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
-                       "-video_size", f"{width}x{height}", "-framerate", str(self._rate), "-i", "pipe:0", "-vf", aspect,
+                       "-video_size", f"{width}x{height}", "-framerate", str(self._rate), "-i", "pipe:0",
+                       *(_sound(self._sound) if self._sound else ()), *passthrough(), "-vf", aspect,
                        "-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-f", "avi", f"file:{self._partial}"]
             self._process = _popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
         try:
