@@ -236,7 +236,8 @@ def _sound(path):
     start = start_time(path)
     return ["-protocol_whitelist", "file,pipe", "-i", f"file:{os.fspath(path)}", "-map", "0:v", "-map", "1:a:0?",
             "-af", f"atrim=start={start:.6f},asetpts=PTS-{start:.6f}/TB,aresample=async=1:first_pts=0",
-            "-c:a", "libmp3lame", "-b:a", "192k"]
+            "-c:a", "libmp3lame", "-b:a", "192k",
+            "-avoid_negative_ts", "disabled"]  # the encoder starts before 0: the picture would be shifted by a frame
 
 
 class VideoWriter:
