@@ -1,30 +1,20 @@
-"""Classifies each window of a video and writes the video with the classes on it.
+"""Classifies each window of a video, writes the video with the classes on it, and what is when as a table.
 
 Reads a checkpoint of train.py and a video. Writes result.avi: all frames of the video, with the classes and their
-probabilities in the upper left corner. A window is as long as the clips that the network was trained on.
+probabilities in the upper left corner and a strip of the classes over time at the bottom; and result.csv: start, end, class
+and probability of each segment, other formats with --export. A window is as long as the clips that the network was trained
+on.
 
     python clasify.py 75 2 lstm-features.hdf5 video.mp4
 """
 import contextlib
-import functools
-import itertools
 import os
 import sys
 from fractions import Fraction
 from typing import NamedTuple
 
 import cli
-
-WEIGHT = 600  # of the letters; 400 is regular, thin strokes drown in the noise of a small XVID frame
-
-
-class Window(NamedTuple):
-    """A stretch of the video and the probabilities of the classes in it."""
-    start: float  # seconds
-    end: float
-    first_frame: int
-    end_frame: int  # the first one after the window
-    probabilities: list  # of float, in the order of the classes
+from timeline import WRITERS, Timeline, average, clock, find_segments
 
 
 class Classification(NamedTuple):
@@ -32,43 +22,73 @@ class Classification(NamedTuple):
     classes: list  # of str
     windows: list  # of Window
     loss: str | None  # what of the video could not be decoded, if anything
+    segments: list  # of Segment
 
 
 def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", weights=None, output="result.avi",
-            quiet=False, precision="float32"):
-    """Classifies a video and writes `output`, an XVID AVI.
+            quiet=False, precision="float32", hop=None, smooth=False, min_duration=None, export=("csv",), skip=(), keep=(),
+            exact=False, write_video=True, audio=True, plain=False, report=False):
+    """Classifies a video. Writes `output`, an XVID AVI, and beside it, under the same name, what is asked for.
 
     seq_length, class_limit: those of the checkpoint `saved_model`. weights: InceptionV3's, needed only if the checkpoint
     was trained with a weights file. data_dir: where data_file.csv gives the classes of a checkpoint that has none.
-    precision: see Extractor.
+    precision: see Extractor. hop: seconds from one window's start to the next's (None: a window). smooth, min_duration
+    (seconds; implies smooth; None: a window): see timeline.find_segments. export: names of timeline.WRITERS. skip: classes
+    that an EDL skips. keep: classes of a copy of the recording that has nothing else; exact: encode it anew, cut to the
+    frame. write_video, audio, plain: whether to write `output`, with the video's sound, without the strip. report: write
+    result.html and result.png.
 
-    Returns a Classification. Raises cli.UsageError if the arguments contradict the checkpoint, and FileNotFoundError,
-    ValueError or OSError, naming the file, for a checkpoint or video that can't be read or a result that can't be written.
+    Returns a Classification. Raises cli.UsageError if the arguments contradict the checkpoint or each other, and
+    FileNotFoundError, ValueError or OSError, naming the file, for a checkpoint or video that can't be read or a result that
+    can't be written.
     """
     import checkpoint
+    import cutting
     import video
     from models import ResearchModel
     reader = video.FrameReader(video_file)
-    if os.path.exists(output) and os.path.samefile(output, video_file):
-        raise cli.UsageError(f"{output} is the video itself; give the result another name with --output")
+    results = Results(output, export, write_video, report, keep and cutting.kept_name(output, video_file, exact))
+    results.check(video_file)
     saved_model = checkpoint.find(saved_model, data_dir)
     classes, image_shape, clip_seconds, weights = settings(saved_model, seq_length, class_limit, data_dir, weights,
                                                            reader.info)
+    check_names(classes, export, skip, keep)
     # Frames per window, as a fraction: at 29.97 frames per second windows of 3 s are 90 or 89 frames long.
     window_length = Fraction(clip_seconds) * reader.info.fps if clip_seconds else Fraction(seq_length)
-    with video.VideoWriter(output, reader.info.fps, reader.info.pixel_aspect) as writer:
+    window_seconds = float(window_length / reader.info.fps)
+    hop_length = Fraction(hop) * reader.info.fps if hop else window_length
+    if hop_length > window_length:
+        raise cli.UsageError(f"--hop {float(hop):g} would leave gaps: a window is {window_seconds:g} s")
+    if smooth or min_duration is not None:
+        smoothing = {"window_seconds": window_seconds, "min_duration": window_seconds if min_duration is None
+                     else min_duration}
+    else:
+        smoothing = {}
+    with contextlib.ExitStack() as stack:
+        if write_video:  # opened before the long work: tells at once if it can't be written
+            writer = stack.enter_context(video.VideoWriter(output, reader.info.fps, reader.info.pixel_aspect,
+                                                           video_file if audio else None))
         cli.import_keras()
         from extractor import Extractor, run_ahead
+        from overlay import Strip, write_result
+        from windows import classify_windows, set_times
         model = ResearchModel.load(saved_model)
-        windows = classify_windows(reader, Extractor(image_shape, weights, precision), model, seq_length, window_length,
-                                   classes, quiet)
+        windows = average(classify_windows(reader, Extractor(image_shape, weights, precision), model, seq_length,
+                                           window_length, classes, quiet, hop_length))
         # The video is decoded once more to write it, so that no frame waits in memory for its window's end. Windows may.
-        with contextlib.closing(run_ahead(windows)) as windows:
+        if write_video and plain:
+            windows = stack.enter_context(contextlib.closing(run_ahead(windows)))
             windows = write_result(reader, writer, windows, classes, output, quiet)
-    summarize(classes, windows, output)
+        windows, times = set_times(list(windows), reader)
+        timeline = Timeline(os.fspath(video_file), reader.info.fps, (reader.info.height, reader.info.width), classes, windows,
+                            find_segments(classes, windows, **smoothing), tuple(skip))
+        if write_video and not plain:
+            write_result(reader, writer, windows, classes, output, quiet, Strip(timeline), times)
+    results.write(timeline, keep, exact, saved_model, quiet)
+    summarize(timeline, results)
     if reader.loss:
         print(f"{video_file}: {reader.loss}; what was decoded is classified", file=sys.stderr)
-    return Classification(classes, windows, reader.loss)
+    return Classification(classes, windows, reader.loss, timeline.segments)
 
 
 def settings(saved_model, seq_length, class_limit, data_dir, weights, info):
@@ -94,145 +114,115 @@ def settings(saved_model, seq_length, class_limit, data_dir, weights, info):
     return metadata.class_names, tuple(metadata.image_shape), metadata.clip_seconds, weights
 
 
-def classify_windows(reader, extractor, model, seq_length, window_length, classes, quiet=False):
-    """Yields the Windows of a video, and prints them.
-
-    reader: iterable of RGB frames, with .info.fps and .info.frames. window_length: frames per window, a Fraction.
-    Of each window seq_length frames, spread over it like a training clip's, go through the network. The last window
-    ends with the video.
-    """
-    import numpy as np
-    from tqdm import tqdm
-    from data import class_lines, spread
-    from extractor import resize
-    fps = reader.info.fps
-    frames_read = 0
-
-    def bound(number):
-        return max(number, round(number * window_length))
-
-    def sampled():
-        nonlocal frames_read
-        window, end, chosen = -1, 0, ()
-        for index, frame in enumerate(reader):
-            if index == end:
-                window, end = window + 1, bound(window + 2)
-                chosen = set(index + spread(end - index, seq_length))
-            if index in chosen:
-                yield (window, index), resize(frame, extractor.image_shape)
-            frames_read = index + 1
-
-    def classify(number, features):
-        # A short window gave fewer frames; spread them over the sequence as a short clip's would be.
-        sequence = np.stack(features)[spread(len(features), seq_length)]
-        first, end = bound(number), min(bound(number + 1), frames_read)
-        probabilities = model.predict(sequence[None])[0].tolist()
-        window = Window(float(first / fps), float(end / fps), first, end, probabilities)
-        tqdm.write(f"{clock(window.start)} - {clock(window.end)}  " + "  ".join(class_lines(classes, probabilities)),
-                   file=sys.stdout)
-        sys.stdout.flush()
-        return window
-
-    with tqdm(total=reader.info.frames or None, unit="frame", desc="Classifying", disable=quiet) as bar:
-        with contextlib.closing(extractor.stream(sampled())) as stream:
-            for number, sample in itertools.groupby(stream, key=lambda item: item[0][0]):
-                features = []
-                for (_, index), feature in sample:
-                    features.append(feature)
-                    bar.update(index + 1 - bar.n)
-                yield classify(number, features)
-        bar.total = frames_read
-        bar.update(frames_read - bar.n)
+def check_names(classes, export, skip, keep):
+    """Raises UsageError unless the classes that options name are among the checkpoint's."""
+    for option, names in (("--skip", skip), ("--keep", keep)):
+        unknown = sorted(set(names) - set(classes))
+        if unknown:
+            raise cli.UsageError(f"{option}: no class is called {', '.join(unknown)}; there are {', '.join(classes)}")
+    if "edl" in export and not skip:
+        raise cli.UsageError("--export edl lists what a player skips: name those classes with --skip")
+    if keep and set(keep) == set(classes):
+        raise cli.UsageError("--keep names all classes: that is the recording itself")
 
 
-def write_result(reader, writer, windows, classes, output, quiet=False):
-    """Writes the video's frames, each with the classes of its window, as the Windows come. Returns them as a list."""
-    from tqdm import tqdm
-    from data import class_lines
-    written = []
-    with tqdm(reader, total=reader.info.frames or None, unit="frame", desc=f"Writing {output}", disable=quiet) as bar:
-        frames = iter(bar)
-        for window in windows:
-            lines = class_lines(classes, window.probabilities)
-            for frame in itertools.islice(frames, window.end_frame - window.first_frame):
-                draw_lines(frame, lines)
-                writer.write(frame)
-            written.append(window)
-        for frame in frames:  # a damaged video may yield more of them the second time
-            draw_lines(frame, lines)
-            writer.write(frame)
-        bar.total = bar.n
-    return written
+class Results(NamedTuple):
+    """The files that are written."""
+    output: str
+    export: tuple
+    write_video: bool
+    report: bool
+    kept: str | None  # the copy of the recording with some classes only
+
+    def name(self, extension):
+        return f"{os.path.splitext(self.output)[0]}.{extension}"
+
+    def paths(self):
+        """All of them, result.avi first."""
+        extensions = (*self.export, *(("html", "png") if self.report else ()))
+        return [*([self.output] if self.write_video else ()), *map(self.name, extensions), *([self.kept] if self.kept else ())]
+
+    def check(self, video_file):
+        """Raises UsageError if one of them would take the place of the video, or of another."""
+        paths = self.paths()
+        for path in paths:
+            if os.path.exists(path) and os.path.samefile(path, video_file):
+                raise cli.UsageError(f"{path} is the video itself; give the result another name with --output")
+        if len(set(paths)) < len(paths):
+            raise cli.UsageError(f"{self.output} would be written twice; give it a name that ends in .avi with --output")
+
+    def write(self, timeline, keep, exact, saved_model, quiet):
+        """Writes all but result.avi."""
+        for name in self.export:
+            write_text(self.name(name), WRITERS[name](timeline))
+        if self.report:
+            import recording_report
+            recording_report.write(self.name("html"), self.name("png"), timeline, saved_model)
+        if self.kept:
+            import cutting
+            cutting.keep(timeline, keep, self.kept, exact, quiet)
 
 
-def draw_lines(frame, lines):
-    """Draws lines of text into the upper left corner of an RGB frame, white on a darkened ground."""
-    import cv2
-    height, width = frame.shape[:2]
-    shown, size, margin, step, box_width = lay_out(tuple(lines), width, height)
-    box = frame[:len(shown) * step + 2 * margin, :box_width]
-    box[:] = box // 3
-    for number, line in enumerate(shown):
-        at = (margin, margin + number * step + size)
-        cv2.putText(frame, line, at, (255, 255, 255), cv2.FontFace("sans"), size, WEIGHT)
+def write_text(path, text):
+    """Writes a text file, whole or not at all. Raises OSError, naming the file."""
+    partial = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+        os.replace(partial, path)
+    except OSError as error:
+        raise OSError(f"{path}: can't be written ({error.strerror})") from None
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
 
 
-@functools.lru_cache(maxsize=1)  # the frames of a window all have the same
-def lay_out(lines, width, height):
-    """How lines of text go on a frame: (lines, letter size, margin, line step, box width), all but the lines in pixels.
-
-    The text's height is a 24th of the frame's, less where it would not fit; lines that don't fit even at 6 pixels are
-    shortened before their last word, the probability, and those below the frame's edge are left out.
-    """
-    import cv2
-    font = cv2.FontFace("sans")
-    size = max(12, height // 24)
-
-    def text_width(text, size):
-        x, _, w, _ = cv2.getTextSize((width, height), text, (0, 0), font, size, WEIGHT)
-        return x + w
-
-    while size > 6 and (max(text_width(line, size) for line in lines) > 0.9 * width
-                        or len(lines) * 1.3 * size > 0.9 * height):
-        size -= 1
-    margin, step = max(2, size // 3), round(1.3 * size)
-    shown = []
-    for line in lines[:max(1, (height - margin) // step)]:
-        name, probability = line.rsplit(" ", 1)
-        while len(name) > 1 and text_width(line, size) > width - 2 * margin:
-            name = name[:-1]
-            line = f"{name}… {probability}"
-        shown.append(line)
-    return shown, size, margin, step, max(text_width(line, size) for line in shown) + 2 * margin
-
-
-def summarize(classes, windows, output):
-    """Prints how much of the video each class has."""
-    seconds = dict.fromkeys(classes, 0.0)
-    for window in windows:
-        best = max(range(len(classes)), key=window.probabilities.__getitem__)
-        seconds[classes[best]] += window.end - window.start
+def summarize(timeline, results):
+    """Prints how much of the video each class has, and what was written."""
+    seconds = dict.fromkeys(timeline.classes, 0.0)
+    for segment in timeline.segments:
+        seconds[segment.class_name] += segment.end - segment.start
     print(", ".join(f"{name} {clock(time)}" for name, time in seconds.items()))
-    print(f"{output}: {windows[-1].end_frame} frames, {len(windows)} windows")
-
-
-def clock(seconds):
-    """Seconds as 1:02:03.456."""
-    milliseconds = round(seconds * 1000)
-    return (f"{milliseconds // 3600000}:{milliseconds // 60000 % 60:02d}:{milliseconds // 1000 % 60:02d}"
-            f".{milliseconds % 1000:03d}")
+    print(f"{timeline.windows[-1].end_frame} frames, {len(timeline.segments)} segments: {', '.join(results.paths())}")
 
 
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     cli.add_checkpoint_arguments(parser)
-    parser.add_argument("video", help="the video to classify")
-    parser.add_argument("--output", default="result.avi", help="file to write (default: result.avi)")
+    parser.add_argument("video", help="the video to classify; with --stream an address (rtsp://...) or a camera's number")
+    parser.add_argument("--output", default="result.avi", help="file to write; what goes beside it has its name, too "
+                                                               "(default: result.avi)")
+    parser.add_argument("--hop", type=cli.seconds, metavar="SECONDS",
+                        help="from the start of one window to the next (default: a window, as in the article)")
+    parser.add_argument("--smooth", action="store_true", help="no flicker: the likeliest sequence of classes over all windows")
+    parser.add_argument("--min-duration", type=cli.seconds, metavar="SECONDS",
+                        help="with --smooth, which it implies: the least that a class lasts (default: a window)")
+    parser.add_argument("--export", type=cli.names(WRITERS), default=("csv",), metavar="FORMATS",
+                        help=f"files to write beside result.avi, of {','.join(WRITERS)} (default: csv)")
+    parser.add_argument("--skip", type=cli.names(), default=(), metavar="CLASSES", help="classes that the EDL tells a player "
+                                                                                        "to skip: Commercial,Trailer")
+    parser.add_argument("--keep", type=cli.names(), default=(), metavar="CLASSES",
+                        help="write a copy of the recording with nothing but these classes")
+    parser.add_argument("--exact", action="store_true",
+                        help="with --keep: cut to the frame and encode anew (default: copy, cut at key frames)")
+    parser.add_argument("--no-video", action="store_true", help="don't write result.avi")
+    parser.add_argument("--no-audio", action="store_true", help="result.avi without sound")
+    parser.add_argument("--plain", action="store_true", help="result.avi without the strip, as the article's")
+    parser.add_argument("--report", action="store_true", help="write result.html and result.png: the classes over time")
+    parser.add_argument("--stream", action="store_true",
+                        help="a live source: print each window as a line of JSON, write no file")
     args = parser.parse_args(argv)
+    if args.exact and not args.keep:
+        parser.error("--exact is for --keep")
 
     def work():
-        result = clasify(args.seq_length, args.classes, args.checkpoint, args.video, args.data_dir, args.weights,
-                         args.output, args.quiet, args.precision)
+        common = (args.seq_length, args.classes, args.checkpoint, args.video, args.data_dir, args.weights)
+        if args.stream:
+            import live
+            return live.stream(*common, args.precision, args.hop)
+        result = clasify(*common, args.output, args.quiet, args.precision, args.hop, args.smooth, args.min_duration,
+                         args.export, args.skip, args.keep, args.exact, not args.no_video, not args.no_audio, args.plain,
+                         args.report)
         return 1 if result.loss else 0
     return cli.run(work)
 

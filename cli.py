@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+from fractions import Fraction
 
 # TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -89,6 +90,29 @@ def fraction(text):
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
+
+
+def seconds(text):
+    """An argparse type: a time above 0 in seconds, as an exact fraction."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds") from None
+    if not 0 < value < 10**9:
+        raise argparse.ArgumentTypeError(f"{text} is not a time above 0")
+    return value
+
+
+def names(known=None):
+    """An argparse type: names between commas, of the known ones if given; a tuple without repetitions."""
+    def split(text):
+        found = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+        unknown = [name for name in found if known is not None and name not in known]
+        if unknown or not found:
+            raise argparse.ArgumentTypeError(f"'{text}': {', '.join(unknown) or 'nothing'} is none of {', '.join(known)}"
+                                             if known is not None else "no name")
+        return found
+    return split
 
 
 def run(work):

@@ -20,6 +20,7 @@ import numpy as np
 
 SPLITS = ("train", "test")
 COLUMNS = ["split", "class_name", "name", "frames"]
+CLIPS_FILE = "clips.csv"  # where cut_clips.py notes what it cut from which recording
 FEATURES_LENGTH = 2048  # of InceptionV3's avg_pool
 
 
@@ -85,7 +86,7 @@ class DataSet:
                 raise ValueError(f"class {name} has {len(clips)} usable training clips of at least {self.seq_length} "
                                  f"frames; two are needed, one to learn from and one to validate on")
             parts = [[clip] for clip in clips] if name in singly else list(_grouped(clips).values())
-            held_out = _take_share([parts[i] for i in random.permutation(len(parts))], validation_split * len(clips))
+            held_out = take_share([parts[i] for i in random.permutation(len(parts))], validation_split * len(clips))
             validation += held_out
             held_out = set(held_out)
             train += [clip for clip in clips if clip not in held_out]
@@ -191,7 +192,7 @@ def _grouped(clips):
     return groups
 
 
-def _take_share(parts, wanted):
+def take_share(parts, wanted):
     """Clips of some of these lists, as nearly `wanted` in number as whole lists allow, going from first to last; of one
     list at least, and not of all."""
     taken = []

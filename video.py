@@ -112,7 +112,7 @@ def passthrough():
     return ("-fps_mode", "passthrough") if recent else ("-vsync", "passthrough")
 
 
-def _reason(stderr, path):
+def reason(stderr, path):
     """The part of ffmpeg's messages that tells a person what is wrong."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     if any("matches no streams" in line for line in lines):
@@ -131,7 +131,7 @@ def _loss(path, frames, expected, failed, stderr):
             if file.read(4) != b"RIFF":
                 return None
     if failed or frames < expected - 1:
-        return f"damaged: {frames} of about {max(expected, frames)} frames decoded ({_reason(stderr, path)})"
+        return f"damaged: {frames} of about {max(expected, frames)} frames decoded ({reason(stderr, path)})"
     return None
 
 
@@ -154,7 +154,7 @@ def split_into_frames(path, folder, on_start=None):
     if b"No space left" in stderr:
         raise OSError(f"{path}: the disk is full")
     if not frames or process.returncode < 0:
-        raise ValueError(_reason(stderr, absolute))
+        raise ValueError(reason(stderr, absolute))
     return frames, info, _loss(absolute, frames, info.frames, process.returncode != 0, stderr)
 
 
@@ -192,7 +192,7 @@ class FrameReader:
             stderr = log.read()
             self.times = _read_times(times, frames, self.info.fps)
         if not frames:
-            raise ValueError(f"{self.path}: no frame can be decoded ({_reason(stderr, self.path)})")
+            raise ValueError(f"{self.path}: no frame can be decoded ({reason(stderr, self.path)})")
         self.loss = _loss(self.path, frames, self.info.frames, failed, stderr)
 
 
@@ -300,4 +300,4 @@ class VideoWriter:
     def _fail(self):
         self._process.wait()
         self._log.seek(0)
-        raise OSError(f"{self.path}: can't be written ({_reason(self._log.read(), self._partial)})")
+        raise OSError(f"{self.path}: can't be written ({reason(self._log.read(), self._partial)})")
