@@ -9,6 +9,8 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 
+import files
+
 METADATA = "video_classification"  # name of the HDF5 attribute
 MODELS = ("lstm", "bilstm", "gru", "article")
 
@@ -199,22 +201,16 @@ def rewrite_metadata(path, metadata):
 def _write_whole(path, make, metadata):
     """Puts a file that make(path) makes, with Metadata noted in it, in place of `path`."""
     import h5py
-    partial = f"{os.fspath(path)}.{os.getpid()}.tmp.hdf5"  # Keras goes by the extension
-    try:
+    with files.written_whole(path, ".hdf5") as partial:  # Keras goes by the extension
         make(partial)
         with h5py.File(partial, "a") as file:
             file.attrs[METADATA] = json.dumps(asdict(metadata))
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
 
 
 def link(source, target):
     """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard links."""
-    partial = f"{os.fspath(target)}.{os.getpid()}.tmp"
-    try:
-        os.link(source, partial)
-    except OSError:
-        shutil.copyfile(source, partial)
-    os.replace(partial, target)
+    with files.written_whole(target) as partial:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import cli
+from files import write_text
 from timeline import WRITERS, Timeline, average, clock, find_segments
 
 
@@ -91,17 +92,20 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     return Classification(classes, windows, reader.loss, timeline.segments)
 
 
-def settings(saved_model, seq_length, class_limit, data_dir, weights, info):
+def settings(saved_model, seq_length, class_limit, data_dir, weights, info=None):
     """(classes, image_shape, seconds of a window, InceptionV3 weights), from the checkpoint's metadata.
 
-    A checkpoint of the article's repository has none: then classes come from data_file.csv, frames keep the video's size,
-    and a window is seq_length consecutive frames (its seconds are None), as in the article's clasify.py.
+    info: VideoInfo. A checkpoint of the article's repository has no metadata: then classes come from data_file.csv, frames
+    keep the video's size, and a window is seq_length consecutive frames (its seconds are None), as in the article's
+    clasify.py; for a live source, without info, that won't do.
     """
     from checkpoint import Checkpoint
     from inception import weights_id
     with Checkpoint(saved_model) as file:
         metadata = file.metadata
         cli.check_checkpoint(file, seq_length, class_limit)
+    if metadata is None and info is None:
+        raise cli.UsageError(f"{saved_model} doesn't say how long a window is; --stream needs a checkpoint of train.py")
     if metadata is None:
         from data import choose_classes, read_data_file
         classes, _ = choose_classes(read_data_file(data_dir), class_limit, data_dir)
@@ -163,20 +167,6 @@ class Results(NamedTuple):
             cutting.keep(timeline, keep, self.kept, exact, quiet)
 
 
-def write_text(path, text):
-    """Writes a text file, whole or not at all. Raises OSError, naming the file."""
-    partial = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-        os.replace(partial, path)
-    except OSError as error:
-        raise OSError(f"{path}: can't be written ({error.strerror})") from None
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
-
-
 def summarize(timeline, results):
     """Prints how much of the video each class has, and what was written."""
     seconds = dict.fromkeys(timeline.classes, 0.0)
@@ -216,13 +206,15 @@ def main(argv=None):
         parser.error("--exact is for --keep")
 
     def work():
-        common = (args.seq_length, args.classes, args.checkpoint, args.video, args.data_dir, args.weights)
         if args.stream:
+            import checkpoint
             import live
-            return live.stream(*common, args.precision, args.hop)
-        result = clasify(*common, args.output, args.quiet, args.precision, args.hop, args.smooth, args.min_duration,
-                         args.export, args.skip, args.keep, args.exact, not args.no_video, not args.no_audio, args.plain,
-                         args.report)
+            saved_model = checkpoint.find(args.checkpoint, args.data_dir)
+            found = settings(saved_model, args.seq_length, args.classes, args.data_dir, args.weights)
+            return live.stream(args.video, saved_model, args.seq_length, *found, args.precision, args.hop)
+        result = clasify(args.seq_length, args.classes, args.checkpoint, args.video, args.data_dir, args.weights, args.output,
+                         args.quiet, args.precision, args.hop, args.smooth, args.min_duration, args.export, args.skip,
+                         args.keep, args.exact, not args.no_video, not args.no_audio, args.plain, args.report)
         return 1 if result.loss else 0
     return cli.run(work)
 

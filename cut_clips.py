@@ -8,6 +8,7 @@ were cut before are left alone.
     python cut_clips.py Football.mp4 labels.csv --seconds 3
 """
 import csv
+import io
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -19,6 +20,7 @@ import numpy as np
 import cli
 import cutting
 import data
+import files
 import labels as label_files
 import video
 
@@ -176,11 +178,9 @@ def read_cuts(data_dir):
 def write_cuts(data_dir, cuts):
     """Writes clips.csv, sorted, whole or not at all."""
     os.makedirs(data_dir, exist_ok=True)
-    path = os.path.join(data_dir, data.CLIPS_FILE)
-    partial = f"{path}.{os.getpid()}.tmp"
-    with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(sorted(cuts))
-    os.replace(partial, path)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(cuts))
+    files.write_text(os.path.join(data_dir, data.CLIPS_FILE), text.getvalue())
 
 
 def main(argv=None):

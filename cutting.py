@@ -3,6 +3,7 @@ import os
 import subprocess
 import tempfile
 
+import files
 import video
 
 ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
@@ -16,7 +17,7 @@ def cut_clip(recording, start, frames, fps, path):
     """
     # Half a frame early: a time is rounded somewhere on its way, and its frame must not be missed.
     begin = max(0.0, float(start) - 0.5 / float(fps))
-    arguments = ["-threads", "1", "-ss", f"{begin:.6f}", *_source(recording), "-map", "0:V:0", "-an", "-sn", "-dn",
+    arguments = ["-threads", "1", "-ss", f"{begin:.6f}", *video.source(recording), "-map", "0:V:0", "-an", "-sn", "-dn",
                  "-vf", f"setpts=PTS-STARTPTS,fps={fps},{EVEN}", "-frames:v", str(frames), *ENCODE, "-crf", "16",
                  "-threads", "1"]
     _run(arguments, path, lambda partial: check_frames(recording, start, partial, frames))
@@ -59,7 +60,7 @@ def keep(timeline, classes, path, exact=False, quiet=False):
         names = []
         for number, (start, end) in enumerate(stretches):
             names.append(f"{number}.mkv")  # holds whatever the recording holds
-            _run(["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}", *_source(timeline.video), "-map", "0:V:0", "-map", "0:a?",
+            _run(["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}", *video.source(timeline.video), "-map", "0:V:0", "-map", "0:a?",
                   "-c", "copy", "-avoid_negative_ts", "make_zero"], os.path.join(parts, names[-1]))
         with open(os.path.join(parts, "list"), "w", encoding="ascii") as file:
             file.write("ffconcat version 1.0\n" + "".join(f"file {name}\n" for name in names))
@@ -77,45 +78,33 @@ def _exact_arguments(timeline, stretches):
         previous = end
     removed = "+".join(cuts)
     # Samples are chosen in groups of 128, 3 ms; aresample mends what that leaves at each cut.
-    return [*_source(timeline.video), "-map", "0:V:0", "-map", "0:a:0?",
+    return [*video.source(timeline.video), "-map", "0:V:0", "-map", "0:a:0?",
             "-vf", f"select='{inside}',setpts='PTS-({removed})/TB',{EVEN}", *video.passthrough(),
             "-af", f"asetnsamples=n=128:p=0,aselect='{inside}',asetpts='PTS-({removed})/TB',aresample=async=1:first_pts=0",
             *ENCODE, "-crf", "18", "-c:a", "aac", "-b:a", "192k"]
-
-
-def _source(path):
-    """ffmpeg's arguments that open a file and nothing else."""
-    return ["-protocol_whitelist", "file,pipe", "-i", f"file:{os.fspath(path)}"]
 
 
 def _run(arguments, path, check=None, progress=None):
     """Runs ffmpeg with an output that appears under its name when it is complete. check: called with its path before.
     progress: seconds to show in a bar."""
     from tqdm import tqdm
-    root, extension = os.path.splitext(path)
-    partial = f"{root}.{os.getpid()}.tmp{extension}"
-    command = [video.find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-y", "-progress", "pipe:1", *arguments,
-               f"file:{partial}"]
-    try:
-        with tempfile.TemporaryFile() as log, tqdm(total=progress, unit="s", desc=f"Writing {path}", disable=progress is None,
-                                                   bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
-                                       start_new_session=True)
-            try:
-                for line in process.stdout:
-                    if line.startswith("out_time_us=") and line[12:].strip().isdigit():
-                        bar.update(int(line[12:]) / 1e6 - bar.n)
-                failed = process.wait() != 0
-            finally:
-                process.kill()
-                process.stdout.close()
-                process.wait()
-            if failed:
-                log.seek(0)
-                raise OSError(f"{path}: can't be written ({video.reason(log.read(), partial)})")
+    with files.written_whole(path, os.path.splitext(path)[1]) as partial, tempfile.TemporaryFile() as log, \
+            tqdm(total=progress, unit="s", desc=f"Writing {path}", disable=progress is None,
+                 bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
+        process = subprocess.Popen([video.find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-y", "-progress",
+                                    "pipe:1", *arguments, f"file:{partial}"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        try:
+            for line in process.stdout:
+                if line.startswith("out_time_us=") and line[12:].strip().isdigit():
+                    bar.update(int(line[12:]) / 1e6 - bar.n)
+            failed = process.wait() != 0
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+        if failed:
+            log.seek(0)
+            raise OSError(f"{path}: can't be written ({video.reason(log.read(), partial)})")
         if check:
             check(partial)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+import files
+
 SPLITS = ("train", "test")
 COLUMNS = ["split", "class_name", "name", "frames"]
 CLIPS_FILE = "clips.csv"  # where cut_clips.py notes what it cut from which recording
@@ -144,14 +146,8 @@ class DataSet:
         """Saves a clip's features, (seq_length, 2048), as float32: whole or not at all."""
         path = self.get_sequence_path(row, weights)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        partial = f"{path}.{os.getpid()}.tmp"
-        try:
-            with open(partial, "wb") as file:
-                np.save(file, np.asarray(features, np.float32), allow_pickle=False)
-            os.replace(partial, path)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
+        with files.written_whole(path) as partial, open(partial, "wb") as file:
+            np.save(file, np.asarray(features, np.float32), allow_pickle=False)
 
     def get_clip_seconds(self):
         """The time that a training clip spans in seconds (the median), or None if extract_files.py noted none."""
@@ -262,11 +258,9 @@ def choose_classes(rows, class_limit, data_dir):
 def write_data_file(data_dir, rows):
     """Writes data_file.csv, sorted, whole or not at all."""
     import pandas
-    path = data_file(data_dir)
-    partial = f"{path}.{os.getpid()}.tmp"
     table = pandas.DataFrame(sorted(Clip(*row) for row in rows), columns=COLUMNS)
-    table.to_csv(partial, header=False, index=False, errors="surrogateescape")
-    os.replace(partial, path)
+    with files.written_whole(data_file(data_dir)) as partial:
+        table.to_csv(partial, header=False, index=False, errors="surrogateescape")
 
 
 def frame_path(data_dir, split, class_name, name, number):

@@ -7,6 +7,8 @@ import os
 
 import numpy as np
 
+import files
+
 BINS = 10  # of the reliability diagram
 MISTAKES = 15  # named in a report
 LONGEST_NAME = 28  # letters of a class or clip name in a figure
@@ -67,6 +69,7 @@ def write(folder, checkpoint, split, truth, probabilities, classes, names):
     """Evaluates a checkpoint's predictions for a split, writes <checkpoint>-<split>.json and .png to a folder, and prints
     the short table. Other arguments and result: see evaluate."""
     report = {"checkpoint": checkpoint, "split": split, **evaluate(truth, probabilities, classes, names)}
+    os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{os.path.splitext(os.path.basename(checkpoint))[0]}-{split}")
     write_json(f"{path}.json", report)
     draw_report(f"{path}.png", report)
@@ -99,31 +102,26 @@ def headline(report):
 
 def write_json(path, report):
     """Writes a report as JSON, whole or not at all."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    partial = f"{path}.{os.getpid()}.tmp"
-    with open(partial, "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(report, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-    os.replace(partial, path)
+    files.write_text(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 def draw_report(path, report):
     """Draws the page of an evaluation: confusion matrix, reliability diagram, classes, mistakes; a PNG."""
-    names = [_shorten(row["name"]) for row in report["classes"]]
+    names = [shorten(row["name"]) for row in report["classes"]]
     count = len(names)
     side = max(3.2, 0.36 * count)  # inches, of the confusion matrix
     left = 0.6 + 0.085 * max(map(len, names))  # for the names beside it
     rows_height = 0.6 + 0.24 * max(count, 1 + len(report["mistakes"]))
-    figure, save = _figure(left + side + 6.5, left + side + rows_height + 1.6)
+    figure, save = new_figure(left + side + 6.5, left + side + rows_height + 1.6)
     width, height = figure.get_size_inches()
 
     def place(x, y, w, h):
         """Axes at so many inches from the left and the top."""
         return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
 
-    _text(figure, 0.3 / width, 1 - 0.3 / height, f"{report['checkpoint']} on the {report['split']} clips", fontsize=13,
+    draw_text(figure, 0.3 / width, 1 - 0.3 / height, f"{report['checkpoint']} on the {report['split']} clips", fontsize=13,
           fontweight="bold", va="top")
-    _text(figure, 0.3 / width, 1 - 0.65 / height, headline(report), fontsize=9, va="top")
+    draw_text(figure, 0.3 / width, 1 - 0.65 / height, headline(report), fontsize=9, va="top")
     top = 1.35
     _draw_confusion(place(left, top, side, side), np.array(report["confusion_matrix"]), names)
     _draw_reliability(place(left + side + 1.2, top, 3.4, 3.2), report)
@@ -134,7 +132,7 @@ def draw_report(path, report):
                  for name, row in zip(names, report["classes"])], rows_height)
     _draw_table(place(0.5 * width, y, 0.5 * width - 0.3, rows_height), "Mistakes, the surest first",
                 ("clip", "is", "taken for", "probability"),
-                [(_shorten(row["clip"]), _shorten(row["class"]), _shorten(row["predicted"]), f"{row['probability']:.2f}")
+                [(shorten(row["clip"]), shorten(row["class"]), shorten(row["predicted"]), f"{row['probability']:.2f}")
                  for row in report["mistakes"]] or [("none", "", "", "")], rows_height)
     save(path)
 
@@ -142,8 +140,8 @@ def draw_report(path, report):
 def draw_curves(path, history, best_epoch, title, first_epoch=1):
     """Draws loss and accuracy over the epochs. history: keras's History.history, from first_epoch on. best_epoch: is
     marked; 0: none."""
-    figure, save = _figure(9, 3.8)
-    _text(figure, 0.02, 0.97, title, fontsize=12, fontweight="bold", va="top")
+    figure, save = new_figure(9, 3.8)
+    draw_text(figure, 0.02, 0.97, title, fontsize=12, fontweight="bold", va="top")
     epochs = first_epoch + np.arange(len(history["loss"]))
     for position, (key, label) in enumerate((("loss", "loss"), ("accuracy", "accuracy"))):
         axes = figure.add_axes((0.08 + 0.49 * position, 0.15, 0.4, 0.68))
@@ -159,7 +157,7 @@ def draw_curves(path, history, best_epoch, title, first_epoch=1):
     save(path)
 
 
-def _figure(width, height):
+def new_figure(width, height):
     """A matplotlib figure of so many inches, and a function that writes it as a PNG, whole or not at all."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -167,20 +165,20 @@ def _figure(width, height):
     FigureCanvasAgg(figure)
 
     def save(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        partial = f"{path}.{os.getpid()}.tmp"
-        figure.savefig(partial, format="png")
-        os.replace(partial, path)
+        with files.written_whole(path) as partial:
+            figure.savefig(partial, format="png")
     return figure, save
 
 
-def _shorten(name):
+def shorten(name, longest=LONGEST_NAME):
+    """A name that a figure has room for."""
     name = name.encode(errors="replace").decode()  # what a file name holds that is no text
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME - 9]}…{name[-8:]}"
+    return name if len(name) <= longest else f"{name[:longest - 9]}…{name[-8:]}"
 
 
-def _text(owner, x, y, text, **style):
-    return owner.text(x, y, text, parse_math=False, **style)  # a $ in a name is no formula
+def draw_text(owner, x, y, text, **style):
+    """Text on a figure or axes; a $ in a name is no formula."""
+    return owner.text(x, y, text, parse_math=False, **style)
 
 
 def _draw_confusion(axes, matrix, names):
@@ -212,9 +210,9 @@ def _draw_table(axes, title, header, rows, height):
     """Rows of text, one every 0.24 inches; the first column left, the last ones as wide as a number."""
     axes.set(xlim=(0, 1), ylim=(height, 0))
     axes.axis("off")
-    _text(axes, 0, 0.12, title, fontsize=10, fontweight="bold", va="center")
+    draw_text(axes, 0, 0.12, title, fontsize=10, fontweight="bold", va="center")
     widths = [max(len(row[column]) for row in (header, *rows)) + 2 for column in range(len(header))]
     edges = np.cumsum([0, *widths]) / max(sum(widths), 60)
     for number, row in enumerate((header, *rows)):
         for x, cell in zip(edges, row):
-            _text(axes, x, 0.36 + 0.24 * number, cell, fontsize=8, va="center", color="gray" if number == 0 else "black")
+            draw_text(axes, x, 0.36 + 0.24 * number, cell, fontsize=8, va="center", color="gray" if number == 0 else "black")

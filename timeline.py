@@ -181,14 +181,14 @@ def to_edl(timeline):
 
 def to_srt(timeline):
     """SubRip subtitles: the class and its probability."""
-    return "\n".join(f"{number}\n{clock(start, ',', 2)} --> {clock(end, ',', 2)}\n{_one_line(name)}: {probability:.2f}\n"
+    return "\n".join(f"{number}\n{clock(start, ',', 2)} --> {clock(end, ',', 2)}\n{one_line(name)}: {probability:.2f}\n"
                      for number, (start, end, name, probability) in enumerate(timeline.segments, 1))
 
 
 def to_vtt(timeline):
     """WebVTT subtitles: the class and its probability."""
     return "WEBVTT\n" + "".join(
-        f"\n{clock(start, '.', 2)} --> {clock(end, '.', 2)}\n{html.escape(_one_line(name), quote=False)}: {probability:.2f}\n"
+        f"\n{clock(start, '.', 2)} --> {clock(end, '.', 2)}\n{html.escape(one_line(name), quote=False)}: {probability:.2f}\n"
         for start, end, name, probability in timeline.segments)
 
 
@@ -197,7 +197,7 @@ def to_chapters(timeline):
     -map_chapters 1 -codec copy OUT adds them to the recording."""
     return ";FFMETADATA1\n" + "".join(
         f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={_milliseconds(start)}\nEND={_milliseconds(end)}\n"
-        f"title={''.join(f'{chr(92)}{c}' if c in f'=;#{chr(92)}' else c for c in _one_line(name))}\n"
+        f"title={''.join(f'{chr(92)}{c}' if c in f'=;#{chr(92)}' else c for c in one_line(name))}\n"
         for start, end, name, _ in timeline.segments)
 
 
@@ -208,7 +208,7 @@ def to_xml(timeline):
     timing = f"<rate><timebase>{rate}</timebase><ntsc>{'TRUE' if rate != timeline.fps else 'FALSE'}</ntsc></rate>"
     total = round(timeline.segments[-1].end * timeline.fps) if timeline.segments else 0
     height, width = timeline.size
-    name = escape(_one_line(timeline.video.rsplit("/", 1)[-1]))
+    name = escape(one_line(timeline.video.rsplit("/", 1)[-1]))
     characteristics = f"<samplecharacteristics><width>{width}</width><height>{height}</height>{timing}</samplecharacteristics>"
     items = []
     for number, (start, end, class_name, _) in enumerate(timeline.segments, 1):
@@ -216,7 +216,7 @@ def to_xml(timeline):
         file = '<file id="file-1"/>' if number > 1 else (
             f'<file id="file-1"><name>{name}</name><pathurl>{escape(_file_url(timeline.video))}</pathurl>{timing}'
             f"<duration>{total}</duration><media><video>{characteristics}</video></media></file>")
-        items.append(f'<clipitem id="clip-{number}"><name>{escape(_one_line(class_name))}</name>{timing}'
+        items.append(f'<clipitem id="clip-{number}"><name>{escape(one_line(class_name))}</name>{timing}'
                      f"<duration>{total}</duration><start>{first}</start><end>{last}</end><in>{first}</in><out>{last}</out>"
                      f"{file}</clipitem>")
     return ('<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n<xmeml version="5">\n'
@@ -233,7 +233,7 @@ def _milliseconds(seconds):
     return round(seconds * 1000)
 
 
-def _one_line(text):
+def one_line(text):
     """Text without what would end a line or is no character in XML."""
     return "".join(" " if c in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029" or ord(c) < 32 else
                    "\ufffd" if "\ud800" <= c <= "\udfff" or c in "\ufffe\uffff" else c for c in text)

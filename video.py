@@ -92,9 +92,13 @@ def _measure_fps(path):
 
 
 def _input(path):
-    """ffmpeg's arguments that open `path` and nothing else, and choose its video (not a cover picture)."""
-    return ["-nostdin", "-hide_banner", "-v", "error", "-protocol_whitelist", "file,pipe",
-            "-i", f"file:{os.fspath(path)}", "-map", "0:V:0"]
+    """ffmpeg's arguments that open a file and choose its video (not a cover picture)."""
+    return ["-nostdin", "-hide_banner", "-v", "error", *source(path), "-map", "0:V:0"]
+
+
+def source(path):
+    """ffmpeg's arguments that open a file and nothing else."""
+    return ["-protocol_whitelist", "file,pipe", "-i", f"file:{os.fspath(path)}"]
 
 
 def _popen(command, **kwargs):
@@ -180,7 +184,7 @@ class FrameReader:
             process = _popen(command + _times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=log, bufsize=1 << 20)
             try:
-                while (frame := _read_ppm(process.stdout)) is not None:
+                while (frame := read_ppm(process.stdout)) is not None:
                     frames += 1
                     yield frame
                 failed = process.wait() != 0
@@ -221,7 +225,7 @@ def _read_times(file, frames, fps):
     return found[0] + regular if np.abs(found - found[0] - regular).max() < 0.5 / float(fps) else found
 
 
-def _read_ppm(stream):
+def read_ppm(stream):
     """The next binary PPM image of a stream as a uint8 array (height, width, 3), or None at its end."""
     if stream.readline() != b"P6\n":
         return None
@@ -234,7 +238,7 @@ def _read_ppm(stream):
 def _sound(path):
     """ffmpeg's arguments for the sound of a file, if it has any, beside pictures that begin with its first frame."""
     start = start_time(path)
-    return ["-protocol_whitelist", "file,pipe", "-i", f"file:{os.fspath(path)}", "-map", "0:v", "-map", "1:a:0?",
+    return [*source(path), "-map", "0:v", "-map", "1:a:0?",
             "-af", f"atrim=start={start:.6f},asetpts=PTS-{start:.6f}/TB,aresample=async=1:first_pts=0",
             "-c:a", "libmp3lame", "-b:a", "192k",
             "-avoid_negative_ts", "disabled"]  # the encoder starts before 0: the picture would be shifted by a frame
