@@ -14,7 +14,8 @@ test-slow: $(VENV)/.installed-tests
 	$(VENV)/bin/python -m pytest -q -m slow tests
 
 clean-demo:
-	cd data/demo && rm -rf train test sequences checkpoints logs reports data_file.csv labels.csv Football.mp4 result.avi train.log
+	cd data/demo && rm -rf train test sequences checkpoints logs reports data_file.csv clips.csv labels.csv Football.mp4 \
+		result.avi result.csv result.html result.png train.log
 
 $(VENV)/.installed: requirements.txt setup_venv.sh
 	sh setup_venv.sh $(PYTHON) $(VENV)

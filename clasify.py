@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import cli
 from files import write_text
-from timeline import WRITERS, Timeline, average, clock, find_segments
+from timeline import WRITERS, Timeline, average, clock, find_segments, make_segments
 
 
 class Classification(NamedTuple):
@@ -60,11 +60,7 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     hop_length = Fraction(hop) * reader.info.fps if hop else window_length
     if hop_length > window_length:
         raise cli.UsageError(f"--hop {float(hop):g} would leave gaps: a window is {window_seconds:g} s")
-    if smooth or min_duration is not None:
-        smoothing = {"window_seconds": window_seconds, "min_duration": window_seconds if min_duration is None
-                     else min_duration}
-    else:
-        smoothing = {}
+    smooth = smooth or min_duration is not None
     with contextlib.ExitStack() as stack:
         if write_video:  # opened before the long work: tells at once if it can't be written
             writer = stack.enter_context(video.VideoWriter(output, reader.info.fps, reader.info.pixel_aspect,
@@ -72,17 +68,29 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
         cli.import_keras()
         from extractor import Extractor, run_ahead
         from overlay import Strip, write_result
-        from windows import classify_windows, set_times
+        from windows import FeatureStore, classify_windows, find_cuts, set_times
         model = ResearchModel.load(saved_model)
+        store = None
+        if smooth:
+            store = stack.enter_context(contextlib.closing(FeatureStore(os.path.dirname(os.path.abspath(output)))))
         windows = average(classify_windows(reader, Extractor(image_shape, weights, precision), model, seq_length,
-                                           window_length, classes, quiet, hop_length))
+                                           window_length, classes, quiet, hop_length, store))
         # The video is decoded once more to write it, so that no frame waits in memory for its window's end. Windows may.
         if write_video and plain:
             windows = stack.enter_context(contextlib.closing(run_ahead(windows)))
             windows = write_result(reader, writer, windows, classes, output, quiet)
         windows, times = set_times(list(windows), reader)
+        if smooth:
+            segments = find_segments(classes, windows, window_seconds, window_seconds if min_duration is None
+                                     else float(min_duration))
+            names, frames = [segment.class_name for segment in segments], {w.start: w.first_frame for w in windows}
+            cuts = find_cuts([classes.index(name) for name in names], [frames[segment.start] for segment in segments[1:]],
+                             store, model, seq_length)
+            segments = make_segments(classes, windows, names, [float(times[cut]) for cut in cuts])
+        else:
+            segments = find_segments(classes, windows)
         timeline = Timeline(os.fspath(video_file), reader.info.fps, (reader.info.height, reader.info.width), classes, windows,
-                            find_segments(classes, windows, **smoothing), tuple(skip))
+                            segments, tuple(skip))
         if write_video and not plain:
             write_result(reader, writer, windows, classes, output, quiet, Strip(timeline), times)
     results.write(timeline, keep, exact, saved_model, quiet)

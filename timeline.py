@@ -33,7 +33,7 @@ class Segment(NamedTuple):
     start: float  # seconds
     end: float
     class_name: str
-    probability: float  # of that class, the mean over the segment's frames
+    probability: float  # of that class, the mean over the segment's time
 
 
 class Timeline(NamedTuple):
@@ -92,14 +92,22 @@ def find_segments(classes, windows, window_seconds=None, min_duration=0.0):
         # What several windows share of the evidence counts once.
         scores = np.log(np.maximum(probabilities, FLOOR)) * np.minimum(durations / window_seconds, 1)[:, None]
         chosen = _smooth(scores, durations, min_duration)
-    segments, first = [], 0
-    for number in range(1, len(windows) + 1):
-        if number == len(windows) or chosen[number] != chosen[first]:
-            part, name = windows[first:number], int(chosen[first])
-            frames = [window.end_frame - window.first_frame for window in part]
-            segments.append(Segment(part[0].start, part[-1].end, classes[name],
-                                    float(np.average(probabilities[first:number, name], weights=frames))))
-            first = number
+    firsts = np.flatnonzero(np.append(True, chosen[1:] != chosen[:-1]))
+    return make_segments(classes, windows, [classes[number] for number in chosen[firsts]],
+                         [windows[number].start for number in firsts[1:]])
+
+
+def make_segments(classes, windows, names, cuts):
+    """Segments of classes that follow each other: names, n of str; cuts: the n - 1 times between them, in seconds. Their
+    probabilities are those of the windows that they cover."""
+    edges = [windows[0].start, *cuts, windows[-1].end]
+    probabilities = np.array([window.probabilities for window in windows])
+    starts, ends = (np.array([window[field] for window in windows]) for field in (0, 1))
+    segments = []
+    for name, start, end in zip(names, edges, edges[1:]):
+        shares = np.maximum(np.minimum(ends, end) - np.maximum(starts, start), 1e-12)
+        segments.append(Segment(start, end, name,
+                                float(np.average(probabilities[:, classes.index(name)], weights=shares))))
     return segments
 
 

@@ -1,23 +1,28 @@
-"""The windows of a video and what the network says of each."""
+"""The windows of a video and what the network says of each, and where exactly a class gives way to another."""
 import contextlib
 import sys
+import tempfile
 from fractions import Fraction
 
 import numpy as np
 
-from timeline import Window, clock
+from data import spread
+from timeline import FLOOR, Window, clock
+
+CANDIDATES = 25  # places for a cut that are tried at once
 
 
-def classify_windows(reader, extractor, model, seq_length, window_length, classes, quiet=False, hop_length=None):
+def classify_windows(reader, extractor, model, seq_length, window_length, classes, quiet=False, hop_length=None,
+                     store=None):
     """Yields the Windows of a video, and prints them.
 
     reader: iterable of RGB frames, with .info.fps and .info.frames. window_length, hop_length: frames per window and from
     one to the next (None: the same), Fractions. Of each window seq_length frames, spread over it like a training clip's, go
     through the network. Windows that overlap share their frames: each goes through InceptionV3 once. The last window ends
-    with the video.
+    with the video. store: a FeatureStore that gets the features.
     """
     from tqdm import tqdm
-    from data import class_lines, spread
+    from data import class_lines
     from extractor import resize
     fps = reader.info.fps
     hop_length = hop_length or window_length
@@ -62,6 +67,8 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
         with contextlib.closing(extractor.stream(sampled())) as stream:
             for index, feature in stream:
                 features[index] = feature
+                if store:
+                    store.append(index, feature)
                 bar.update(index + 1 - bar.n)
                 while index >= chosen(number)[-1]:
                     yield classify(start(number), end(number), [features[frame] for frame in chosen(number)])
@@ -85,3 +92,65 @@ def set_times(windows, reader):
     times = np.append(reader.times, reader.times[-1] + 1 / float(reader.info.fps))
     return [window._replace(start=float(times[window.first_frame]), end=float(times[window.end_frame]))
             for window in windows], times
+
+
+class FeatureStore:
+    """The features of frames, in a file without a name, as half-precision numbers: 4 kB a frame. folder: where it lies."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._file = tempfile.TemporaryFile(dir=folder)
+        self.frames = []  # their numbers, rising
+
+    def append(self, frame, feature):
+        """Adds a frame's feature. Raises OSError, naming the folder, if there is no room."""
+        try:
+            self._file.write(feature.astype(np.float16))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._folder) from None
+        self.frames.append(frame)
+
+    def read(self, first, end):
+        """The features from place `first` to before `end` in .frames, float32 (end - first, length)."""
+        self._file.seek(0, 2)
+        length = self._file.tell() // max(len(self.frames), 1)
+        self._file.seek(first * length)
+        return np.frombuffer(self._file.read((end - first) * length), np.float16).reshape(end - first, -1).astype(np.float32)
+
+    def close(self):
+        self._file.close()
+
+
+def find_cuts(numbers, cuts, store, model, seq_length):
+    """Where one class gives way to another, more exactly than windows tell: a list of frame numbers, one for each cut.
+
+    numbers: of the classes that follow each other, n of int. cuts: the n - 1 frames at which windows change, rising. A cut is
+    moved by a window at most, and not beyond its neighbours, to where the network is surest that the window which
+    ends there is of the class before, and that the one which begins there is of the class after.
+    """
+    frames = np.array(store.frames)
+    edges = [0, *np.searchsorted(frames, cuts), len(frames)]  # places in the store
+    found = []
+    for before, after, place, limit in zip(numbers, numbers[1:], edges[1:], edges[2:]):
+        start = int(np.searchsorted(frames, found[-1])) if found else 0
+        low, high = max(start + 1, place - seq_length), min(limit - 1, place + seq_length)
+        step = max(1, -(-(high - low) // CANDIDATES))
+        tried = np.arange(low, high + 1, step)
+        while len(tried):
+            first = max(start, tried[0] - seq_length)
+            features = store.read(first, min(limit, tried[-1] + seq_length))
+            sides = []
+            for at in tried - first:
+                left, right = features[max(at - seq_length, start - first, 0):at], features[at:at + seq_length]
+                sides += [side[spread(len(side), seq_length)] for side in (left, right)]
+            scores = np.log(np.maximum(model.predict(np.stack(sides)), FLOOR)).reshape(len(tried), 2, -1)
+            place = tried[(scores[:, 0, before] + scores[:, 1, after]).argmax()]
+            if step == 1:
+                break
+            tried = np.arange(max(low, place - step + 1), min(high, place + step - 1) + 1)
+            step = 1
+        if len(tried):
+            found.append(int(frames[place - 1] + frames[place] + 1) // 2)
+        else:
+            found.append(int(frames[min(place, len(frames) - 1)]))
+    return found

@@ -24,12 +24,14 @@ if ! reason=$("$python" -c "$try_imagenet" 2>&1 >/dev/null); then
     echo "The demo goes on with --weights random: enough to tell its two classes apart, not for videos of your own."
     weights="--weights random"
 fi
+run cut_clips.py $demo/Football.mp4 $demo/labels.csv --seconds 3 --test-split 0.3 --data-dir $demo
 run extract_files.py mp4 --data-dir $demo
 run extract_features.py 15 2 150 266 --data-dir $demo $weights
 run train.py 15 2 150 266 --data-dir $demo $weights | tee $demo/train.log
 grep -q "^Test accuracy" $demo/train.log  # stops here if training failed
-run clasify.py 15 2 lstm-features.hdf5 $demo/Football.mp4 --data-dir $demo --output $demo/result.avi
+run clasify.py 15 2 lstm-features.hdf5 $demo/Football.mp4 --data-dir $demo --output $demo/result.avi \
+    --hop 0.6 --smooth --report
 
 echo
-echo "The video with its classes: $demo/result.avi"
+echo "The video with its classes: $demo/result.avi; what is when: $demo/result.csv, $demo/result.html"
 grep "^Test accuracy" $demo/train.log

@@ -1,12 +1,12 @@
-"""Renders the demo's recording, a football match with commercial breaks, and cuts it into the article's folders.
+"""Renders the demo's recording, a football match with commercial breaks.
 
-Writes to this folder: Football.mp4 (320x180, 25 frames per second, with sound), labels.csv (start, end, class), and
-train/<Class>/, test/<Class>/ with clips of 3 s. The last two stretches of the recording are in no clip, and training
-and test clips come from different stretches. Does nothing when labels.csv, which is written last, is there.
+Writes to this folder: Football.mp4 (320x180, 25 frames per second, with sound) and labels.csv (start, end, class) of all but
+the recording's last two stretches. Does nothing when labels.csv, which is written last, is there.
 
     python data/demo/prepare.py
 """
 import csv
+import io
 import os
 import subprocess
 import sys
@@ -19,16 +19,14 @@ from tqdm import tqdm
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
+import files  # noqa: E402
 import video  # noqa: E402
 
 WIDTH, HEIGHT, FPS, SAMPLE_RATE = 320, 180, 25, 22050
-CLIP_SECONDS = 3
-# Seconds of match and break, in turn, and where their clips go; None: only the recording has them.
-STRETCHES = [
-    ("Football", 25, "train"), ("Commercial", 19, "train"), ("Football", 13, "test"), ("Commercial", 16, "test"),
-    ("Football", 19, "train"), ("Commercial", 25, "train"), ("Football", 13, "test"), ("Commercial", 10, "test"),
-    ("Football", 25, None), ("Commercial", 19, None),
-]
+# Seconds of match and break, in turn.
+STRETCHES = [("Football", 25), ("Commercial", 19), ("Football", 13), ("Commercial", 16), ("Football", 19), ("Commercial", 25),
+             ("Football", 13), ("Commercial", 10), ("Football", 25), ("Commercial", 19)]
+UNLABELLED = 2  # stretches at the end, of which nothing is learned
 CAPTIONS = ["BUY NOW!", "50% OFF", "Fresh & Tasty", "NEW", "Call today", "Only 9.99", "The best.", "Drive it", "WOW"]
 SANS = cv2.FontFace("sans")
 
@@ -127,27 +125,28 @@ def sound(class_name, seconds, random):
     return 0.2 * np.sign(np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE)) * (0.4 + 0.6 * (time * 8 % 1))
 
 
-def render(path, random):
-    """Renders the recording to an MP4 file. Returns its labels: a list of (start, end, class, split)."""
-    labels, start = [], 0
-    with tempfile.TemporaryDirectory(dir=HERE) as folder:
+def render(path, stretches, random):
+    """Renders a recording to an MP4 file, whole or not at all. stretches: (class, seconds) in turn, whole frames. Returns
+    its labels: a list of (start, end, class)."""
+    labels, frames = [], 0
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         wav = os.path.join(folder, "sound.wav")
         with wave.open(wav, "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "not compressed"))
-            for class_name, seconds, split in STRETCHES:
+            for class_name, seconds in stretches:
                 samples = np.clip(sound(class_name, seconds, random), -1, 1)
                 file.writeframes((samples * 32767).astype("<i2").tobytes())
-                labels.append((start, start + seconds, class_name, split))
-                start += seconds
+                labels.append((frames / FPS, frames / FPS + seconds, class_name))
+                frames += round(seconds * FPS)
         partial = os.path.join(folder, "recording.mp4")
         command = [video.find_ffmpeg(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size",
                    f"{WIDTH}x{HEIGHT}", "-framerate", str(FPS), "-i", "pipe:0", "-i", wav, "-c:v", "libx264",
                    "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest", partial]
         process = subprocess.Popen(command, stdin=subprocess.PIPE)
-        with tqdm(total=start * FPS, unit="frame", desc="Rendering the recording") as bar:
-            for class_name, seconds, _ in STRETCHES:
+        with tqdm(total=frames, unit="frame", desc="Rendering the recording") as bar:
+            for class_name, seconds in stretches:
                 scene = Match(random) if class_name == "Football" else Break(random)
-                for _ in range(seconds * FPS):
+                for _ in range(round(seconds * FPS)):
                     process.stdin.write(scene.frame().tobytes())
                     bar.update()
         process.stdin.close()
@@ -157,33 +156,21 @@ def render(path, random):
     return labels
 
 
-def cut(path, labels):
-    """Cuts the labelled stretches into clips of exactly CLIP_SECONDS. Returns the number of clips."""
-    numbers = {}
-    for start, end, class_name, split in labels:
-        if split is None:
-            continue
-        folder = os.path.join(HERE, split, class_name)
-        os.makedirs(folder, exist_ok=True)
-        for at in range(start, end - CLIP_SECONDS + 1, CLIP_SECONDS):
-            number = numbers[class_name, split] = numbers.get((class_name, split), 0) + 1
-            clip = os.path.join(folder, f"{class_name}_{split}_{number}.mp4")
-            subprocess.run([video.find_ffmpeg(), "-v", "error", "-y", "-ss", str(at), "-i", path, "-frames:v",
-                            str(CLIP_SECONDS * FPS), "-an", "-c:v", "libx264", "-preset", "veryfast", clip], check=True)
-    return sum(numbers.values())
+def write_labels(path, labels):
+    """Writes labels as CSV, whole or not at all."""
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([("start", "end", "class"), *labels])
+    files.write_text(path, table.getvalue())
 
 
 def main():
     labels_path = os.path.join(HERE, "labels.csv")
     if os.path.exists(labels_path):
-        return print("The demo's recording and clips are there already.")
+        return print("The demo's recording is there already.")
     recording = os.path.join(HERE, "Football.mp4")
-    labels = render(recording, np.random.default_rng(0))
-    clips = cut(recording, labels)
-    with open(labels_path + ".tmp", "w", newline="") as file:
-        csv.writer(file).writerows(label[:3] for label in labels)
-    os.replace(labels_path + ".tmp", labels_path)
-    print(f"{recording}: {labels[-1][1]} s; {clips} clips of {CLIP_SECONDS} s cut from it")
+    labels = render(recording, STRETCHES, np.random.default_rng(0))
+    write_labels(labels_path, labels[:-UNLABELLED])
+    print(f"{recording}: {labels[-1][1]:g} s, labelled up to {labels[-UNLABELLED][0]:g} s")
 
 
 if __name__ == "__main__":
