@@ -89,6 +89,7 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
             segments = make_segments(classes, windows, names, [float(times[cut]) for cut in cuts])
         else:
             segments = find_segments(classes, windows)
+        warn_of_rate(video_file, write_video and output, reader.info.fps, times)
         timeline = Timeline(os.fspath(video_file), reader.info.fps, (reader.info.height, reader.info.width), classes, windows,
                             segments, tuple(skip))
         if write_video and not plain:
@@ -173,6 +174,15 @@ class Results(NamedTuple):
         if self.kept:
             import cutting
             cutting.keep(timeline, keep, self.kept, exact, quiet)
+
+
+def warn_of_rate(video_file, output, fps, times):
+    """Says so if frames are shown at other times in `output`, which has a constant rate, than in the video."""
+    import numpy as np
+    off = np.abs(times - times[0] - np.arange(len(times)) / float(fps)).max()
+    if output and off > 1 / float(fps):
+        print(f"{video_file}: its frame rate varies; {output} shows all frames at the average rate, up to {off:.1f} s off "
+              f"their sound. The times in other files are the video's", file=sys.stderr)
 
 
 def summarize(timeline, results):

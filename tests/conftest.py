@@ -1,9 +1,14 @@
 """Shared fixtures. Real clips and weights come from ../shared, where that folder is; tests that need them skip elsewhere."""
+import contextlib
 import functools
+import importlib
+import io
 import os
 import re
+import shutil
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,6 +18,10 @@ SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 sys.path.insert(0, ROOT)
 
 import video  # noqa: E402
+
+# What the rendered project is trained with.
+LENGTH, CLASSES, HEIGHT, WIDTH = 8, 2, 80, 96
+ARTICLE_ARGUMENTS = (LENGTH, CLASSES, HEIGHT, WIDTH)
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +39,27 @@ def _shared(*parts):
     if not os.path.exists(path):
         pytest.skip(f"{path} is not there")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_random_network():
+    """Scripts that tests call in this process share the random InceptionV3 and what was compiled of it for a size: to make
+    it takes seconds each time."""
+    import extractor
+    load, compile_ = extractor.load_network, extractor.compile_network
+    network, compiled = functools.cache(lambda: load("random")), {}
+
+    def compile_once(given, *arguments):
+        if given is not network():
+            return compile_(given, *arguments)
+        if arguments not in compiled:
+            compiled[arguments] = compile_(given, *arguments)
+        return compiled[arguments]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extractor, "load_network", lambda weights: network() if weights == "random" else load(weights))
+        patch.setattr(extractor, "compile_network", compile_once)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +128,22 @@ def run_as_user(folder, script, *args, env=None):
                           stdin=subprocess.DEVNULL, capture_output=True, env={**os.environ, **(env or {})})
 
 
+def run(folder, script, *arguments):
+    """What a script prints and returns when it is called in `folder`; in this process, which has TensorFlow loaded."""
+    main = importlib.import_module(script.removesuffix(".py")).main
+    stdout, stderr = io.StringIO(), io.StringIO()
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            returncode = main([str(argument) for argument in arguments])
+    except SystemExit as usage_error:
+        returncode = usage_error.code
+    finally:
+        os.chdir(before)
+    return subprocess.CompletedProcess(script, returncode, stdout.getvalue(), stderr.getvalue())
+
+
 def count_frames(path):
     """The number of frames that ffmpeg decodes from a video, an authority that none of our code touches."""
     report = subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", path, "-map", "0:v:0", "-f", "null",
@@ -112,3 +158,63 @@ def assert_one_line_error(result, code, *mentions):
     assert len(lines) == 1 and "Traceback" not in result.stderr, result.stderr
     for mention in mentions:
         assert str(mention) in lines[0]
+
+
+def render(path, class_name, seed, seconds=1, fps=25):
+    """A clip of class Grey (moving grey stripes) or Colour (moving colours), different for each seed."""
+    source = {"Grey": f"geq=lum='128+100*sin((X*{seed + 1}+Y)/20+N/5)':cb=128:cr=128",
+              "Colour": f"geq=r='255*mod(X+{seed * 40}+9*N,200)/200':g='60+{seed * 9}':b='255*mod(Y+5*N,150)/150'"}
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i",
+                    f"color=black:size=128x96:rate={fps}:duration={seconds},format=yuv444p,{source[class_name]}",
+                    "-pix_fmt", "yuv420p", path], check=True)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A folder in which a user has put clips and run extract_files.py and train.py; with what train.py printed."""
+    folder = tmp_path_factory.mktemp("project")
+    for class_name in ("Grey", "Colour"):
+        for number in range(6):
+            render(folder / f"data/train/{class_name}/{class_name}_train_{number}.mp4", class_name, number)
+        for number in range(2):
+            render(folder / f"data/test/{class_name}/{class_name}_test_{number}.mp4", class_name, 7 + number)
+    for script, arguments in (("extract_files.py", ["mp4"]),
+                              ("train.py", [*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40])):
+        result = run_as_user(folder, script, *arguments)
+        assert result.returncode == 0, result.stderr
+    (folder / "train.log").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture
+def copy(project, tmp_path):
+    """A copy of the project that a test may spoil."""
+    shutil.copytree(project, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def match(tmp_path):
+    """A folder with nothing but a video: 2.4 s of Grey, then 1.96 s of Colour, 109 frames."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for name, seconds in (("Grey", 2.4), ("Colour", 1.96)):
+        render(folder / "parts" / f"{name}.mp4", name, 3, seconds)
+    (folder / "list.txt").write_text("file parts/Grey.mp4\nfile parts/Colour.mp4\n")
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-f", "concat", "-i", "list.txt", "-vf", "fps=25", "video.mp4"],
+                   cwd=folder, check=True)
+    shutil.rmtree(folder / "parts")
+    (folder / "list.txt").unlink()
+    return folder
+
+
+class Frames:
+    """A stand-in for a long video: numbered frames at some rate."""
+
+    def __init__(self, count, fps):
+        self.count = count
+        self.info = video.VideoInfo(8, 8, Fraction(fps), count, Fraction(1))
+
+    def __iter__(self):
+        return (np.full((8, 8, 3), number % 251, np.uint8) for number in range(self.count))
