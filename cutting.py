@@ -25,7 +25,10 @@ def cut_clip(recording, start, frames, fps, path):
 
 def check_frames(recording, start, partial, frames):
     """Raises ValueError unless a clip has so many frames."""
-    found = video.probe(partial).frames if os.path.getsize(partial) else 0
+    try:
+        found = video.probe(partial).frames
+    except ValueError:  # ffmpeg had nothing to put into it
+        found = 0
     if found != frames:
         raise ValueError(f"{recording}: at {float(start):.3f} s it has {found} frames for a clip of {frames}")
 

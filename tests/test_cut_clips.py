@@ -1,0 +1,161 @@
+"""cut_clips.py as a user runs it, on recordings whose frames show their number."""
+import csv
+import os
+import shutil
+import subprocess
+
+import pytest
+from conftest import assert_one_line_error, count_frames, run
+
+import cut_clips
+import video
+
+LABELS = "start,end,class\n0,4.1,Football\n4.1,7,Commercial\n7,10.5,Football\n10.5,14,Commercial\n14,16,Football\n"
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """16 s at 25 and 29.97 frames per second, and at a rate that varies. The luminance of frame n is 16 + 2 (n mod 100)."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for name, rate, extra in (("25.mp4", "25", ()), ("29.97.mp4", "30000/1001", ()),
+                              # Of the second five seconds only every third frame is there.
+                              ("vfr.mkv", "30", ("-vf", "select='not(between(t,5,10))+not(mod(n,3))'", "-vsync", "vfr"))):
+        subprocess.run([video.find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i",
+                        f"color=black:size=64x48:rate={rate}:duration=16,format=yuv444p,geq=lum='16+2*mod(N,100)':cb=128:cr=128",
+                        *extra, "-g", "30", "-pix_fmt", "yuv420p", folder / name], check=True)
+    return folder
+
+
+def shown(path):
+    """The numbers that a video's frames show, modulo 100; gray is of full range."""
+    pipe = subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", path, *video.passthrough(), "-vf", "format=gray,crop=1:1:32:24",
+                           "-pix_fmt", "gray", "-f", "rawvideo", "-"], capture_output=True, check=True).stdout
+    return [round(value * 219 / 255 / 2) for value in pipe]
+
+
+def clips(folder):
+    return sorted(str(path.relative_to(folder / "data")) for path in folder.rglob("data/t*/**/*.mp4"))
+
+
+def cut(folder, recording, *options, labels=LABELS):
+    (folder / "labels.csv").write_text(labels)
+    return run(folder, "cut_clips.py", recording, "labels.csv", *options)
+
+
+@pytest.mark.parametrize("name, frames", [("25.mp4", 25), ("29.97.mp4", 30)])
+def test_clips_have_the_frames_of_their_label(recordings, tmp_path, name, frames):
+    result = cut(tmp_path, recordings / name, "--seconds", 1, "--test-split", 0.3)
+    assert result.returncode == 0, result.stderr
+    rate = video.probe(recordings / name).fps
+    with open(tmp_path / "data/clips.csv", newline="") as file:
+        rows = {row[2]: row for row in csv.reader(file)}
+    assert clips(tmp_path) == sorted(f"{split}/{class_name}/{clip}.mp4" for split, class_name, clip, *_ in rows.values())
+    assert len(rows) >= 12
+    expected = {"Football": [(0, 4.1), (7, 10.5), (14, 16)], "Commercial": [(4.1, 7), (10.5, 14)]}
+    for split, class_name, clip, recording, stretch, start, count in rows.values():
+        path = tmp_path / "data" / split / class_name / f"{clip}.mp4"
+        assert recording == str(recordings / name) and int(count) == frames == count_frames(path)
+        if shutil.which("ffprobe"):
+            counted = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames,codec_type",
+                                      "-of", "csv=p=0", path], capture_output=True, text=True).stdout
+            assert counted.strip() == f"video,{frames}"  # and no sound
+        first = round(float(start) * float(rate))
+        assert shown(path) == [number % 100 for number in range(first, first + frames)]
+        (begin, end), = [label for label in expected[class_name] if label[0] == float(stretch)]
+        assert begin * float(rate) <= first and first + frames - 1 < end * float(rate)  # frames that begin within it
+        assert abs(float(video.probe(path).fps - rate)) < 1e-3
+
+
+def test_clips_of_a_variable_rate_have_equally_many_frames(recordings, tmp_path):
+    result = cut(tmp_path, recordings / "vfr.mkv", "--seconds", 1)
+    assert result.returncode == 0, result.stderr
+    assert len(clips(tmp_path)) >= 12 and len({count_frames(tmp_path / "data" / path) for path in clips(tmp_path)}) == 1
+    # The clips' times are right: the recording's frame at 8 s has number 240.
+    with open(tmp_path / "data/clips.csv", newline="") as file:
+        for split, class_name, clip, _, _, start, _ in csv.reader(file):
+            first = shown(tmp_path / "data" / split / class_name / f"{clip}.mp4")[0]
+            assert min((first - 30 * float(start)) % 100, (30 * float(start) - first) % 100) <= 3
+
+
+def test_stretches_stay_whole(recordings, tmp_path):
+    """Several seeds: no stretch is in both splits, each class has some in both, and the share is near."""
+    chosen = set()
+    for seed in range(4):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        result = cut(folder, recordings / "25.mp4", "--seconds", 0.5, "--test-split", 0.4, "--seed", seed)
+        with open(folder / "data/clips.csv", newline="") as file:
+            rows = list(csv.reader(file))
+        stretches = {(row[1], row[4]): set() for row in rows}
+        for row in rows:
+            stretches[row[1], row[4]].add(row[0])
+        assert all(len(splits) == 1 for splits in stretches.values())
+        assert all({split for key, splits in stretches.items() if key[0] == name for split in splits} == {"train", "test"}
+                   for name in ("Football", "Commercial"))
+        chosen.add(frozenset(key for key, splits in stretches.items() if splits == {"test"}))
+        assert "to be cut" in result.stdout
+    assert len(chosen) > 1
+
+
+def test_a_dry_run_writes_nothing(recordings, tmp_path):
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--dry-run")
+    assert result.returncode == 0 and os.listdir(tmp_path) == ["labels.csv"]
+    assert "Commercial: " in result.stdout and "clips of 25 frames, 1.000 s; " in result.stdout
+
+
+def test_nothing_is_cut_twice_and_more_recordings_go_on(recordings, tmp_path):
+    assert cut(tmp_path, recordings / "25.mp4", "--seconds", 1).returncode == 0
+    before = {path: os.stat(tmp_path / "data" / path).st_mtime_ns for path in clips(tmp_path)}
+    gone = sorted(before)[0]
+    (tmp_path / "data" / gone).unlink()
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--seed", 9)
+    assert f"1 clips cut, {len(before) - 1} were there already, 0 failed" in result.stdout
+    assert all(os.stat(tmp_path / "data" / path).st_mtime_ns == time for path, time in before.items() if path != gone)
+    shutil.copy(recordings / "25.mp4", tmp_path / "other.mp4")
+    assert cut(tmp_path, "other.mp4", "--seconds", 1).returncode == 0
+    assert len(clips(tmp_path)) == 2 * len(before)
+    names = [os.path.basename(path) for path in clips(tmp_path)]
+    assert len(set(names)) == len(names)
+
+
+def test_the_rest_has_a_class(recordings, tmp_path):
+    (tmp_path / "x.edl").write_text("4 8 0\n12 15 0\n")
+    result = run(tmp_path, "cut_clips.py", recordings / "25.mp4", "x.edl", "--seconds", 1, "--edl-class", "Ad", "--rest", "Match")
+    assert result.returncode == 0 and "Ad: " in result.stdout and "of 2 stretches" in result.stdout
+    assert sum("Ad" in path for path in clips(tmp_path)) == 7 and sum("Match" in path for path in clips(tmp_path)) == 9
+
+
+@pytest.mark.parametrize("labels, mentions", [
+    ("0,5,A\n4,8,B\n", "labels.csv, line 2: overlaps line 1"), ("0,5,A\n5,18,B\n", "line 2: ends at 18.000 s, but"),
+    ("0,5,A\n5,x,B\n", "line 2: 'x' is no time"), ("0,0.5,A\n", "no label is as long as a clip of 25 frames")])
+def test_bad_labels(recordings, tmp_path, labels, mentions):
+    assert_one_line_error(cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels=labels), 1, mentions)
+    assert os.listdir(tmp_path) == ["labels.csv"]
+
+
+def test_bad_files_and_usage(recordings, tmp_path):
+    assert_one_line_error(cut(tmp_path, "none.mp4"), 1, "none.mp4: no such video file")
+    assert_one_line_error(run(tmp_path, "cut_clips.py", recordings / "25.mp4", "none.csv"), 1, "none.csv: No such file")
+    assert run(tmp_path, "cut_clips.py", recordings / "25.mp4", "labels.csv", "--seconds", "0").returncode == 2
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/clips.csv").write_text("train,A\n")
+    assert_one_line_error(cut(tmp_path, recordings / "25.mp4"), 1, "clips.csv: a row that is none of ours, train,A")
+
+
+def test_a_recording_that_ends_early_is_named(recordings, tmp_path):
+    """Its header counts frames that are not there."""
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", recordings / "25.mp4", "-c", "copy", "-movflags", "+faststart",
+                    tmp_path / "fast.mp4"], check=True)
+    whole = (tmp_path / "fast.mp4").read_bytes()
+    (tmp_path / "short.mp4").write_bytes(whole[:len(whole) * 3 // 4])
+    result = cut(tmp_path, "short.mp4", "--seconds", 1)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    failed = [line for line in result.stderr.splitlines() if "short.mp4: at " in line]
+    assert failed and f"{len(failed)} failed" in result.stdout
+    assert all(count_frames(tmp_path / "data" / path) == 25 for path in clips(tmp_path)) and clips(tmp_path)
+
+
+def test_touching_labels_of_a_class_are_one_stretch():
+    from labels import Label
+    merged = cut_clips.merge([Label(0, 5, "A", 1), Label(5, 8, "A", 2), Label(8, 9, "B", 3), Label(9.5, 10, "B", 4)])
+    assert [label[:3] for label in merged] == [(0, 8, "A"), (8, 9, "B"), (9.5, 10, "B")]
