@@ -62,6 +62,17 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
         sys.stdout.flush()
         return window
 
+    def complete(index):
+        """Classifies the windows that are complete with the features of this frame."""
+        nonlocal number
+        # On the grid a window's last feature may be of a frame before its end, and the video end between the two.
+        while end(number) <= frames_read and index >= chosen(number)[-1]:
+            yield classify(start(number), end(number), [features[frame] for frame in chosen(number)])
+            number += 1
+            # The last window may begin anywhere between this one and the next.
+            for frame in [frame for frame in features if frame < start(number - overlapping) - grid]:
+                del features[frame]
+
     number = 0
     with tqdm(total=reader.info.frames or None, unit="frame", desc="Classifying", disable=quiet) as bar:
         with contextlib.closing(extractor.stream(sampled())) as stream:
@@ -70,12 +81,8 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
                 if store:
                     store.append(index, feature)
                 bar.update(index + 1 - bar.n)
-                while index >= chosen(number)[-1]:
-                    yield classify(start(number), end(number), [features[frame] for frame in chosen(number)])
-                    number += 1
-                    # The last window may begin anywhere between this one and the next.
-                    for frame in [frame for frame in features if frame < start(number - overlapping) - grid]:
-                        del features[frame]
+                yield from complete(index)
+        yield from complete(frames_read)
         if number == 0 or end(number - 1) < frames_read:
             # A short window gave fewer frames; spread them over the sequence as a short clip's would be. Where windows
             # overlap, the last one goes back far enough to be as long as the others.
