@@ -140,6 +140,7 @@ def draw_report(path, report):
 def draw_curves(path, history, best_epoch, title, first_epoch=1):
     """Draws loss and accuracy over the epochs. history: keras's History.history, from first_epoch on. best_epoch: is
     marked; 0: none."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     figure, save = new_figure(9, 3.8)
     draw_text(figure, 0.02, 0.97, title, fontsize=12, fontweight="bold", va="top")
     epochs = first_epoch + np.arange(len(history["loss"]))

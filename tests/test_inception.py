@@ -72,8 +72,8 @@ def test_random_weights_are_the_same_in_every_process(random_extractor, photos, 
                                atol=1e-2)
 
 
-@pytest.mark.parametrize("classes, name", [(1000, "top.h5"), (7, "top.weights.h5"), (None, "notop.h5"),
-                                           (None, "notop.weights.h5")])
+@pytest.mark.parametrize("classes, name", [(7, "top.weights.h5"), (None, "notop.h5")] + [
+    pytest.param(classes, name, marks=pytest.mark.slow) for classes, name in ((1000, "top.h5"), (None, "notop.weights.h5"))])
 def test_any_keras_weights_file_of_inception_v3(photos, tmp_path, classes, name):
     """Both of Keras's formats, with and without a classifier, of ImageNet's or another number of classes."""
     import keras

@@ -141,9 +141,9 @@ def test_the_same_seed_gives_the_same_history(copy):
     before = history(copy)
     for seed, same in ((0, True), (1, False)):
         shutil.rmtree(copy / "data/logs")
-        assert run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40, "--seed", seed,
+        assert run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 8, "--seed", seed,
                    "--quiet").returncode == 0
-        assert (history(copy) == before) is same
+        assert (history(copy) == before[:8]) is same
 
 
 def test_resumed_training_does_what_an_unstopped_one_does(copy):
@@ -225,9 +225,9 @@ def test_the_test_split_chooses_nothing(copy):
     with open(copy / "data/data_file.csv") as file:
         rows = [line for line in file if not line.startswith("test,Grey")]
     (copy / "data/data_file.csv").write_text("".join(rows))
-    before = [row["val_loss"] for row in logged(copy)]
+    before = [row["val_loss"] for row in logged(copy)][:8]
     shutil.rmtree(copy / "data/logs")
-    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40)
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 8)
     assert result.returncode == 0 and "2 to test on" in result.stdout
     np.testing.assert_allclose([float(row["val_loss"]) for row in logged(copy)], [float(loss) for loss in before],
                                rtol=1e-3, atol=1e-5)
