@@ -19,6 +19,7 @@ import video
 PROTOCOLS = {"rtsp": "rtsp,rtp,udp,tcp", "rtsps": "rtsp,rtp,tls,tcp", "rtmp": "rtmp,tcp", "rtmps": "rtmps,rtmp,tls,tcp",
              "rtp": "rtp,udp", "srt": "srt,udp", "udp": "udp", "tcp": "tcp",
              "http": "http,tcp", "https": "https,http,tls,tcp,crypto"}
+BACKLOG = 5  # windows that may wait for the network; a source often begins with the last seconds it has kept
 SILENCE = 30  # seconds without a frame after which a source is given up
 
 
@@ -62,8 +63,8 @@ def stream(source, saved_model, seq_length, classes, image_shape, clip_seconds, 
 def take_groups(frames, group, seq_length):
     """Yields (number of the first frame, list of `group` frames, time.time() when they were complete) as they come.
 
-    frames: iterable, run by a thread, with a method close() that ends it. When more than seq_length frames wait, groups are dropped until none waits; then at
-    least seq_length frames are taken again, so that windows are left out whole.
+    frames: iterable, run by a thread, with a method close() that ends it. When more than BACKLOG windows wait, groups are
+    dropped until none waits; then at least seq_length frames are taken again, so that windows are left out whole.
     """
     ready = queue.Queue()
     stopped = threading.Event()
@@ -76,7 +77,7 @@ def take_groups(frames, group, seq_length):
                 if stopped.is_set():
                     break
                 if number % group == 0:
-                    taking = since < most or ready.qsize() < most if taking else ready.empty()
+                    taking = since < most or ready.qsize() < BACKLOG * most if taking else ready.empty()
                     since = since + 1 if taking else 0
                     taken = []
                 if taking:
