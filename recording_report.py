@@ -26,8 +26,7 @@ svg { display: block; width: 100%; } .curves { height: 11rem; border: solid #bbb
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; padding: 0; list-style: none; }
 .chip { display: inline-block; width: .9em; height: .9em; border-radius: 2px; margin-right: .4em; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .35rem .6rem .35rem 0; vertical-align: top;
-border-bottom: 1px solid #ddd; overflow-wrap: anywhere; } th { font-weight: 600; } tr:target { background: #fff3c4; }
-.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+border-bottom: 1px solid #ddd; } .wide { width: 70%; overflow-wrap: anywhere; } th { font-weight: 600; overflow-wrap: break-word; max-width: 9rem; } tr:target { background: #fff3c4; }
 img { display: block; width: 7.5rem; max-width: 26vw; height: auto; } .note { color: #555; font-size: .9rem; }
 """
 
@@ -50,10 +49,10 @@ def to_html(timeline, figures, pictures):
     rows = []
     for number, (segment, picture) in enumerate(zip(timeline.segments, pictures), 1):
         image = f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">' if picture else ""
-        rows.append(f'<tr id="s{number}"><td>{image}</td><td class="number">{clock(segment.start)}<br>{clock(segment.end)}</td>'
-                    f'<td class="number">{segment.end - segment.start:.1f} s</td><td>{chips[segment.class_name]}</td>'
-                    f'<td class="number">{segment.probability:.2f}</td></tr>')
-    model = "".join(f"<tr><th>{escape(one_line(str(name)))}</th><td>{escape(one_line(str(value)))}</td></tr>"
+        rows.append(f'<tr id="s{number}"><td>{image}</td><td class="wide">{chips[segment.class_name]}<br>'
+                    f'<span class="note">{clock(segment.start)} &ndash; {clock(segment.end)}, '
+                    f'{segment.end - segment.start:.1f} s</span></td><td>{segment.probability:.2f}</td></tr>')
+    model = "".join(f'<tr><th>{escape(one_line(str(name)))}</th><td class="wide">{escape(one_line(str(value)))}</td></tr>'
                     for name, value in figures)
     start, end = timeline.segments[0].start, timeline.segments[-1].end
     times = "".join(f"<span>{clock(start + (end - start) * part / 4).split('.')[0]}</span>" for part in range(5))
@@ -67,8 +66,7 @@ def to_html(timeline, figures, pictures):
 <p class="scale"><span>1</span></p>{_curves(timeline, colors)}<p class="scale"><span>0</span></p>
 {_strip(timeline, colors)}<p class="scale">{times}</p>
 <h2>Segments</h2>
-<table><tr><th></th><th class="number">start<br>end</th><th class="number">lasts</th><th>class</th><th class="number">mean
-probability</th></tr>
+<table><tr><th></th><th>class, start, end, length</th><th>mean probability</th></tr>
 {chr(10).join(rows)}
 </table>
 <h2>The model</h2>
@@ -119,14 +117,14 @@ def draw(path, timeline):
     """Draws the timeline: the probability of each class over time, and the segments; a PNG."""
     from matplotlib.ticker import FuncFormatter
     names = [report.shorten(name) for name in timeline.classes]
-    columns = max(1, min(len(names), int(90 / (max(map(len, names)) + 8))))  # of the legend
+    columns = max(1, min(len(names), int(84 / (max(map(len, names)) + 4))))  # of the legend
     legend = 0.2 + 0.2 * -(-len(names) // columns)  # inches
     height = 3.4 + legend
     figure, save = report.new_figure(10, height)
     report.draw_text(figure, 0.06, 1 - 0.1 / height, report.shorten(os.path.basename(timeline.video), 80), fontsize=12,
                      fontweight="bold", va="top")
-    upper = figure.add_axes((0.06, 1.1 / height, 0.92, 1.9 / height))
-    lower = figure.add_axes((0.06, 0.5 / height, 0.92, 0.45 / height), sharex=upper)
+    upper = figure.add_axes((0.06, 1.1 / height, 0.89, 1.9 / height))
+    lower = figure.add_axes((0.06, 0.5 / height, 0.89, 0.45 / height), sharex=upper)
     edges, values = curves(timeline)
     lines = [upper.stairs(line, edges, baseline=None, linewidth=1.5, color=np.array(color(number)) / 255)
              for number, line in enumerate(values.T)]

@@ -1,4 +1,5 @@
 """clasify.py as a user runs it: the files that it writes and what it says of the windows."""
+import csv
 import os
 import re
 import shutil
@@ -8,11 +9,15 @@ import sys
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from conftest import CLASSES, HEIGHT, LENGTH, ROOT, WIDTH, assert_one_line_error, count_frames, run
 
 import extractor
+import overlay
 import video
 import windows
+from labels import read_labels
+from timeline import WRITERS
 
 
 def test_clasify_needs_only_the_checkpoint_and_the_video(project, match):
@@ -116,3 +121,91 @@ def test_a_checkpoint_of_the_article_takes_its_classes_from_the_data_file(match,
     windows = re.findall(r"^\S+ - \S+  (\w+): [\d.]+  (\w+): [\d.]+$", result.stdout, re.M)
     assert len(windows) == 19 and {frozenset(window) for window in windows} == {frozenset(("Football", "Commercial"))}
     assert count_frames(match / "result.avi") == 109
+
+
+@pytest.fixture
+def loud(match):
+    """video.mp4 with a tone."""
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", "video.mp4", "-f", "lavfi", "-i", "sine=440:duration=4.36", "-c:v",
+                    "copy", "-c:a", "aac", "loud.mp4"], cwd=match, check=True)
+    return match
+
+
+def streams(path):
+    said = subprocess.run([video.find_ffmpeg(), "-hide_banner", "-i", path], capture_output=True, text=True).stderr
+    return re.findall(r"Stream #.*?: (Video|Audio): (\w+)", said)
+
+
+def segments(path):
+    with open(path, newline="") as file:
+        return [(float(row["start"]), float(row["end"]), row["class"]) for row in csv.DictReader(file)]
+
+
+def test_everything_that_can_be_written(project, loud):
+    checkpoint = project / "data/checkpoints/lstm-features.hdf5"
+    result = run(loud, "clasify.py", LENGTH, CLASSES, checkpoint, "loud.mp4", "--hop", 0.2, "--smooth", "--export",
+                 ",".join(WRITERS), "--skip", "Colour", "--keep", "Grey", "--exact", "--report", "--output", "out.avi")
+    assert result.returncode == 0, result.stderr
+    assert sorted(set(os.listdir(loud)) - {"loud.mp4", "video.mp4"}) == sorted(
+        ["out.avi", "out-kept.mp4", "out.html", "out.png", *(f"out.{name}" for name in WRITERS)])
+    (grey, colour) = segments(loud / "out.csv")
+    assert grey[2] == "Grey" and colour[2] == "Colour" and grey[0] == 0 and colour[1] == pytest.approx(4.36)
+    assert grey[1] == colour[0] == pytest.approx(2.4, abs=0.25)  # to about a sampled frame, of which there are 8 a second
+    assert streams(loud / "out.avi") == [("Video", "mpeg4"), ("Audio", "mp3")] and count_frames(loud / "out.avi") == 109
+    assert streams(loud / "out-kept.mp4") == [("Video", "h264"), ("Audio", "aac")]
+    assert count_frames(loud / "out-kept.mp4") == round(grey[1] * 25)
+    assert read_labels(loud / "out.edl", "Colour")[0][:2] == pytest.approx(colour[:2])
+    assert "2 segments: out.avi, out.csv, out.json" in result.stdout and "Colour 0:00:0" in result.stdout
+    printed = re.findall(r"^(\S+) - (\S+)  \w+: ", result.stdout, re.M)
+    assert printed[1] == ("0:00:00.200", "0:00:01.200") and printed[-1][1] == "0:00:04.360"
+
+
+def test_the_strip_shows_the_class_over_time_and_the_position(project, match):
+    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4", "--smooth")
+    assert result.returncode == 0, result.stderr
+    cut = segments(match / "result.csv")[0][1] / 4.36 * 128
+    for number, frame in enumerate(video.FrameReader(match / "result.avi")):
+        row = frame[-2].astype(int)
+        position = int(number / 109 * 128)
+        assert row[max(position - 1, 0):position + 2].max() > 150  # the mark
+        for place, expected in ((10, overlay.color(1)), (120, overlay.color(0))):  # Grey, then Colour
+            if abs(place - position) > 12:
+                assert np.abs(row[place] - expected).max() < 60, (number, place, row[place])
+    assert 60 < cut < 80
+
+
+def test_plain_is_the_articles_look_alone(project, loud):
+    result = run(loud, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "loud.mp4", "--plain",
+                 "--no-audio", "--export", "json")
+    assert result.returncode == 0 and not (loud / "result.csv").exists() and (loud / "result.json").exists()
+    assert streams(loud / "result.avi") == [("Video", "mpeg4")] and count_frames(loud / "result.avi") == 109
+    for frame, original in zip(video.FrameReader(loud / "result.avi"), video.FrameReader(loud / "loud.mp4")):
+        assert np.median(np.abs(frame[-4:].astype(int) - original[-4:])) < 12
+
+
+def test_no_video(project, match):
+    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4", "--no-video",
+                 "--output", "x.avi")
+    assert result.returncode == 0 and sorted(os.listdir(match)) == ["video.mp4", "x.csv"]
+
+
+def test_options_that_contradict_each_other(project, match):
+    arguments = ("clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4")
+    for options, mentions in (
+            (("--hop", 1.5), "--hop 1.5 would leave gaps: a window is 1 s"), (("--export", "edl"), "--skip"),
+            (("--keep", "Red"), "--keep: no class is called Red; there are Colour, Grey"),
+            (("--skip", "Grey,Red"), "--skip: no class is called Red"),
+            (("--keep", "Grey,Colour"), "--keep names all classes"), (("--output", "result.csv"), "would be written twice")):
+        assert_one_line_error(run(match, *arguments, *options), 2, mentions)
+    for options in (("--export", "doc"), ("--hop", "0"), ("--min-duration", "x"), ("--exact",), ("--export", "")):
+        assert run(match, *arguments, *options).returncode == 2
+    assert os.listdir(match) == ["video.mp4"]
+
+
+def test_a_variable_rate_is_told(project, match):
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", "video.mp4", "-vf", "select='not(between(t,1,2))+not(mod(n,5))'",
+                    "-vsync", "vfr", "vfr.mkv"], cwd=match, check=True)
+    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "vfr.mkv", "--smooth")
+    assert result.returncode == 0 and "vfr.mkv: its frame rate varies; result.avi shows all frames at the average" in result.stderr
+    assert segments(match / "result.csv")[-1][1] == pytest.approx(4.36, abs=0.1)
+    assert segments(match / "result.csv")[0][1] == pytest.approx(2.4, abs=0.3)

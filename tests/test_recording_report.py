@@ -1,0 +1,129 @@
+"""The page about a recording: what a browser makes of it, and what it must not contain."""
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+from fractions import Fraction
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+import recording_report
+from checkpoint import Metadata
+from models import ResearchModel
+from timeline import Timeline, Window, find_segments
+
+HOSTILE = '<script>document.title="hacked"</script>&"\' $x$'
+
+
+def made(path, classes, rows, fps=25):
+    """A Timeline of windows of a second with these probabilities."""
+    windows = [Window(i, i + 1.0, fps * i, fps * i + fps, list(row)) for i, row in enumerate(rows)]
+    return Timeline(str(path), Fraction(fps), (120, 160), classes, windows, find_segments(classes, windows))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "data/checkpoints/lstm-features.hdf5"
+    path.parent.mkdir(parents=True)
+    ResearchModel(2, seq_length=4).save(path, Metadata(["Grey", HOSTILE], 4, [80, 96, 3], 1.0, "random", "random", epoch=12))
+    return path
+
+
+class Page(HTMLParser):
+    """The elements of a page, the addresses that it refers to, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.text = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "data", "action", "xlink:href")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page(make_clip, checkpoint, tmp_path):
+    clip = make_clip(f"{HOSTILE.replace('/', '')}.mp4", seconds=6)
+    timeline = made(clip, ["Grey", HOSTILE], [(0.9, 0.1)] * 4 + [(0.2, 0.8)] * 2)
+    recording_report.write(tmp_path / "result.html", tmp_path / "result.png", timeline, str(checkpoint))
+    text = (tmp_path / "result.html").read_text()
+    page = Page(text)
+    assert "script" not in page.tags and "link" not in page.tags and "hacked" in page.text and "@import" not in text
+    assert all(address.startswith(("#s", "data:image/jpeg;base64,")) for address in page.addresses)
+    assert page.text.count(HOSTILE.replace("/", "")) >= 1 and "0:00:04.000" in page.text and "12 epochs" in page.text
+    pictures = [cv2.imdecode(np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
+                for address in page.addresses if address.startswith("data:")]
+    assert [picture.shape for picture in pictures] == [(120, 160, 3)] * 2
+    # The pictures are those of the segments' middles.
+    capture = cv2.VideoCapture(str(clip))
+    frames = [capture.read()[1] for _ in range(150)]
+    for picture, middle in zip(pictures, (50, 125)):
+        distances = [np.abs(picture.astype(int) - frame).mean() for frame in frames]
+        assert abs(int(np.argmin(distances)) - middle) <= 1
+    assert cv2.imread(str(tmp_path / "result.png")).shape[1] == 1100
+
+
+def test_the_accuracy_is_that_of_the_report(checkpoint, tmp_path):
+    assert dict(recording_report.model_figures(str(checkpoint)))["trained for"] == "12 epochs"
+    assert "accuracy" not in dict(recording_report.model_figures(str(checkpoint)))
+    import report
+    report.write(str(tmp_path / "data/reports"), str(checkpoint), "test", [0, 1, 1, 1], np.array([[.9, .1], [.9, .1], [.2, .8], [0, 1]]),
+                 ["Grey", HOSTILE], list("abcd"))
+    figures = dict(recording_report.model_figures(str(checkpoint)))
+    assert figures["accuracy"].startswith("Test accuracy: 0.750 (3 of 4 clips") and figures[f"recall of {HOSTILE}"] == "0.667"
+    later = os.stat(tmp_path / "data/reports/lstm-features-test.json").st_mtime + 10
+    os.utime(checkpoint, (later, later))  # another training since
+    assert "accuracy" not in dict(recording_report.model_figures(str(checkpoint)))
+    for damaged in ("", "[]", '{"accuracy": 1}', json.dumps({"accuracy_interval_95": 3})):
+        (tmp_path / "data/reports/lstm-features-test.json").write_text(damaged)
+        os.utime(tmp_path / "data/reports/lstm-features-test.json", (later + 10, later + 10))
+        assert "accuracy" not in dict(recording_report.model_figures(str(checkpoint)))
+
+
+def test_curves_of_a_long_recording_are_means():
+    random = np.random.default_rng(0)
+    share = random.random(20000)
+    timeline = made("x.mp4", ["a", "b"], np.stack([share, 1 - share], 1))
+    edges, values = recording_report.curves(timeline)
+    assert len(values) == recording_report.COLUMNS and len(edges) == len(values) + 1
+    assert edges[0] == 0 and edges[-1] == 20000 and (np.diff(edges) > 0).all()
+    np.testing.assert_allclose((values[:, 0] * np.diff(edges)).sum(), share.sum())
+    edges, values = recording_report.curves(made("x.mp4", ["a", "b"], [(0.3, 0.7), (0.6, 0.4)]))
+    assert edges.tolist() == [0, 1, 2] and values.tolist() == [[0.3, 0.7], [0.6, 0.4]]
+
+
+@pytest.mark.parametrize("classes, length", [(2, 8), (20, 60)])
+def test_the_picture_has_room_for_all_names(classes, length, tmp_path):
+    names = [f"{number} {'W' * length}$x$" for number in range(classes)]
+    rows = np.random.default_rng(0).dirichlet(np.ones(classes) / 4, 60)
+    recording_report.draw(tmp_path / "x.png", made("$a$.mp4", names, rows))
+    picture = cv2.imread(str(tmp_path / "x.png"))
+    edge = np.concatenate([picture[:2].ravel(), picture[-2:].ravel(), picture[:, :2].ravel(), picture[:, -2:].ravel()])
+    assert (edge == 255).all()  # nothing is cut off
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+@pytest.mark.parametrize("width", [390, 1000])
+def test_a_browser_shows_it_without_a_network(make_clip, checkpoint, tmp_path, width):
+    """On a phone and on a desk: nothing is wider than the screen, nothing is loaded, nothing is run."""
+    clip = make_clip("a.mp4", seconds=6)
+    timeline = made(clip, ["Grey", HOSTILE], [(0.9, 0.1)] * 4 + [(0.2, 0.8)] * 2)
+    recording_report.write(tmp_path / "result.html", tmp_path / "result.png", timeline, str(checkpoint))
+    # A frame of that width: Chromium's own window is never narrower than 500 pixels.
+    (tmp_path / "frame.html").write_text(f"""<iframe src="result.html" width="{width}" height="900"></iframe><script>
+        onload = () => {{ const page = document.querySelector("iframe").contentDocument;
+            document.title = [page.documentElement.scrollWidth, page.querySelectorAll("path").length,
+                [...page.images].every(image => image.naturalWidth == 160), page.title].join("|"); }}</script>""")
+    said = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+                           f"--user-data-dir={tmp_path}/profile", "--virtual-time-budget=3000", "--dump-dom",
+                           f"file://{tmp_path}/frame.html"], capture_output=True, text=True, timeout=120).stdout
+    scroll_width, lines, pictures, title = re.search("<title>(.*?)</title>", said)[1].split("|")
+    assert int(scroll_width) <= width and lines == "2" and pictures == "true" and title == "a.mp4"
