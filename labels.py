@@ -56,7 +56,7 @@ def read_labels(path, edl_class="Commercial"):
 def parse_time(text):
     """Seconds from "83.5", "1:23.5" or "0:01:23,500". Raises ValueError."""
     text = text.strip()
-    found = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,2}):)?(\d{1,9}(?:[.,]\d{0,9})?)", text, re.ASCII)
+    found = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,2}):)?(\d{1,9}(?:[.,]\d{0,20})?)", text, re.ASCII)
     if not found:
         raise ValueError(f"{text!r} is no time; expected seconds or HH:MM:SS.mmm")
     hours, minutes, seconds = found.groups()

@@ -15,7 +15,7 @@ def read(tmp_path, name, text, **options):
 
 @pytest.mark.parametrize("text, seconds", [
     ("0", 0), ("83.5", 83.5), ("1:23.5", 83.5), ("0:01:23.5", 83.5), ("00:01:23,500", 83.5), (" 12:00:00.001 ", 43200.001),
-    ("90:00", 5400), ("100:00:00", 360000), ("7.", 7)])
+    ("90:00", 5400), ("100:00:00", 360000), ("7.", 7), ("117.24000000000001", 117.24)])
 def test_times(text, seconds):
     assert parse_time(text) == pytest.approx(seconds)
 

@@ -136,8 +136,8 @@ def render(path, stretches, random):
             for class_name, seconds in stretches:
                 samples = np.clip(sound(class_name, seconds, random), -1, 1)
                 file.writeframes((samples * 32767).astype("<i2").tobytes())
-                labels.append((frames / FPS, frames / FPS + seconds, class_name))
-                frames += round(seconds * FPS)
+                first, frames = frames, frames + round(seconds * FPS)
+                labels.append((first / FPS, frames / FPS, class_name))
         partial = os.path.join(folder, "recording.mp4")
         command = [video.find_ffmpeg(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size",
                    f"{WIDTH}x{HEIGHT}", "-framerate", str(FPS), "-i", "pipe:0", "-i", wav, "-c:v", "libx264",
