@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import cli
-from files import write_text
+import files
 from timeline import WRITERS, Timeline, average, clock, find_segments, make_segments
 
 
@@ -156,18 +156,21 @@ class Results(NamedTuple):
         return [*([self.output] if self.write_video else ()), *map(self.name, extensions), *([self.kept] if self.kept else ())]
 
     def check(self, video_file):
-        """Raises UsageError if one of them would take the place of the video, or of another."""
+        """Raises UsageError if one of them would take the place of the video, or of another. Sweeps up after runs that were
+        killed."""
         paths = self.paths()
         for path in paths:
             if os.path.exists(path) and os.path.samefile(path, video_file):
                 raise cli.UsageError(f"{path} is the video itself; give the result another name with --output")
         if len(set(paths)) < len(paths):
             raise cli.UsageError(f"{self.output} would be written twice; give it a name that ends in .avi with --output")
+        folder, name = os.path.split(os.path.abspath(self.output))
+        files.sweep(folder, os.path.splitext(name)[0])
 
     def write(self, timeline, keep, exact, saved_model, quiet):
         """Writes all but result.avi."""
         for name in self.export:
-            write_text(self.name(name), WRITERS[name](timeline))
+            files.write_text(self.name(name), WRITERS[name](timeline))
         if self.report:
             import recording_report
             recording_report.write(self.name("html"), self.name("png"), timeline, saved_model)

@@ -58,12 +58,14 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
     describe(cuts, new, frames, info.fps)
     if dry_run:
         return 0
+    os.makedirs(data_dir, exist_ok=True)
     problems = []
-    with tqdm(total=len(new), unit="clip", desc="Cutting", disable=quiet or not new) as bar, \
+    with files.locked(data_dir), tqdm(total=len(new), unit="clip", desc="Cutting", disable=quiet or not new) as bar, \
             ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         write_cuts(data_dir, {*known, *cuts})  # before the clips: a number is given once, however the run ends
-        for cut in new:
-            os.makedirs(os.path.dirname(clip_path(data_dir, cut)), exist_ok=True)
+        for folder in {os.path.dirname(clip_path(data_dir, cut)) for cut in new}:
+            os.makedirs(folder, exist_ok=True)
+            files.sweep(folder)
         futures = [pool.submit(cutting.cut_clip, recording, Fraction(cut.start), frames, info.fps, clip_path(data_dir, cut))
                    for cut in new]
         try:
@@ -177,7 +179,6 @@ def read_cuts(data_dir):
 
 def write_cuts(data_dir, cuts):
     """Writes clips.csv, sorted, whole or not at all."""
-    os.makedirs(data_dir, exist_ok=True)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(cuts))
     files.write_text(os.path.join(data_dir, data.CLIPS_FILE), text.getvalue())

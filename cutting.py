@@ -1,5 +1,6 @@
 """ffmpeg jobs that cut recordings: training clips of equal length, and copies without some classes."""
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -58,8 +59,9 @@ def keep(timeline, classes, path, exact=False, quiet=False):
     total = sum(end - start for start, end in stretches)
     if exact:
         return _run(_exact_arguments(timeline, stretches), path, progress=None if quiet else total)
-    folder = os.path.dirname(os.path.abspath(path))
-    with tempfile.TemporaryDirectory(prefix=".kept-", dir=folder) as parts:
+    parts = files.partial_name(path, ".parts")
+    os.mkdir(parts)
+    try:
         names = []
         for number, (start, end) in enumerate(stretches):
             names.append(f"{number}.mkv")  # holds whatever the recording holds
@@ -69,6 +71,8 @@ def keep(timeline, classes, path, exact=False, quiet=False):
             file.write("ffconcat version 1.0\n" + "".join(f"file {name}\n" for name in names))
         _run(["-protocol_whitelist", "file,pipe", "-f", "concat", "-i", f"file:{os.path.join(parts, 'list')}", "-map", "0",
               "-c", "copy"], path)
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
 
 
 def _exact_arguments(timeline, stretches):

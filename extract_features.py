@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import cli
+import files
 
 
 def extract_features(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", quiet=False,
@@ -83,8 +84,12 @@ def main(argv=None):
     cli.add_precision_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
     args = parser.parse_args(argv)
-    return cli.run(lambda: 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3),
-                                                 args.data_dir, args.weights, args.quiet, args.precision) else 0)
+
+    def work():
+        with files.locked(args.data_dir):
+            return 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir,
+                                         args.weights, args.quiet, args.precision) else 0
+    return cli.run(work)
 
 
 if __name__ == "__main__":

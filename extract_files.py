@@ -8,13 +8,13 @@ already are left alone; a clip that was replaced is done again, and its features
 """
 import json
 import os
-import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import cli
 import data
+import files
 import video
 
 VIDEO_EXTENSIONS = ("mp4", "avi", "mkv", "mov", "webm", "mpg", "mpeg", "ts", "m4v", "wmv", "flv", "mts", "m2ts", "3gp")
@@ -96,6 +96,7 @@ def find_clips(data_dir, extension):
             folder = os.path.join(root, class_name)
             if class_name.startswith(".") or not os.path.isdir(folder):
                 continue
+            files.sweep(folder)
             for file in sorted(os.listdir(folder)):
                 name, ending = os.path.splitext(file)
                 ending = ending.lower().lstrip(".")
@@ -164,9 +165,8 @@ class Extraction:
         """
         split, class_name, name = clip
         folder = os.path.dirname(path)
-        staging = os.path.join(folder, f".{name}-frames.tmp")
+        staging = files.partial_name(os.path.join(folder, f"{name}-frames"))
         made_from = identity(path)
-        _remove(staging)
         os.mkdir(staging)
         try:
             frames, info, loss = video.split_into_frames(path, staging, self._register)
@@ -184,13 +184,11 @@ class Extraction:
             for i in range(surplus, frames, -1):
                 os.remove(self._frame(clip, i))
             note = {**made_from, "frames": frames, "fps": str(info.fps), "seconds": float(frames / info.fps)}
-            with open(os.path.join(staging, "note"), "w", encoding="utf-8") as file:
-                json.dump(note, file)
-            os.replace(os.path.join(staging, "note"), note_path)
+            files.write_text(note_path, json.dumps(note))
             self.rows[clip] = data.Clip(*clip, frames)
             return loss
         finally:
-            _remove(staging)
+            files.remove_folder(staging)
 
     def stop(self):
         """Ends the running ffmpeg processes."""
@@ -209,19 +207,15 @@ class Extraction:
                 process.kill()
 
 
-def _remove(folder):
-    """Removes a folder, even while an ffmpeg that outlived a killed run still writes into it."""
-    for _ in range(100):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not os.path.exists(folder):
-            return
-
-
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     parser.add_argument("extension", help="the clips' extension: mp4, .MP4, avi, ...")
     args = parser.parse_args(argv)
-    return cli.run(lambda: 1 if extract_files(args.extension, args.data_dir, args.quiet) else 0)
+
+    def work():
+        with files.locked(args.data_dir):
+            return 1 if extract_files(args.extension, args.data_dir, args.quiet) else 0
+    return cli.run(work)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,27 @@
-"""Files that appear under their name when they are complete, or not at all."""
+"""Files that appear under their name when they are complete, or not at all, and folders that one run writes at a time."""
 import contextlib
+import fcntl
 import os
+import re
+import shutil
+
+
+def partial_name(path, extension=""):
+    """The name that a file, or a folder, has until it is complete: hidden, and sweep knows it. extension: of that name,
+    for what goes by it."""
+    folder, name = os.path.split(os.fspath(path))
+    return os.path.join(folder, f".{name}.{os.getpid()}.tmp{extension}")
 
 
 @contextlib.contextmanager
 def written_whole(path, extension=""):
-    """A `with` block that writes a file under the temporary name it is given; when it ends well, the file takes the name
-    `path`, in place of what has it. extension: of the temporary name, for what goes by it.
-    """
-    path = os.fspath(path)
-    partial = f"{path}.{os.getpid()}.tmp{extension}"
+    """A `with` block that writes a file under the name it is given (see partial_name); when it ends well, the file takes
+    the name `path`, in place of what has it."""
+    partial = partial_name(path, extension)
     try:
         yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())  # else a power cut could leave the name without its content
         os.replace(partial, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -25,3 +35,59 @@ def write_text(path, text):
             file.write(text)
     except OSError as error:
         raise OSError(f"{path}: can't be written ({error.strerror})") from None
+
+
+def sweep(folder, prefix=""):
+    """Removes what runs that were killed left unfinished in a folder; prefix: of the files that they would have become."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        found = re.fullmatch(r"\.(.+)\.(\d+)\.tmp(\.\w+)?", name, re.DOTALL)
+        if found and found[1].startswith(prefix) and not _runs(int(found[2])):
+            path = os.path.join(folder, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                remove_folder(path)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(path)
+
+
+def remove_folder(folder):
+    """Removes a folder, even while an ffmpeg that outlived a killed run still writes into it."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+@contextlib.contextmanager
+def locked(data_dir):
+    """A `with` block that writes into a dataset's folder. Raises RuntimeError if another process is in one with it; sweeps
+    up after those that were killed."""
+    if not os.path.isdir(data_dir):
+        yield  # whoever makes it, or needs it, says so
+        return
+    descriptor = os.open(data_dir, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"{data_dir}: another run is writing there; wait until it has ended, or give another "
+                               f"--data-dir") from None
+        except OSError:
+            pass  # a file system without locks
+        for folder in (data_dir, *(os.path.join(data_dir, name) for name in ("checkpoints", "reports"))):
+            sweep(folder)
+        for folder, _, _ in os.walk(os.path.join(data_dir, "sequences")):
+            sweep(folder)
+        yield
+    finally:
+        os.close(descriptor)

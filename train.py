@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 
 import cli
+import files
 
 EPOCHS = 1000  # at most
 BATCH_SIZE = 16
@@ -184,9 +185,10 @@ def main(argv=None):
     args = parser.parse_args(argv)
 
     def work():
-        result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir,
-                       args.weights, args.model, args.validation_split, args.epochs, args.batch_size, args.seed,
-                       args.quiet, args.precision, args.units, args.group, args.resume)
+        with files.locked(args.data_dir):
+            result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir, args.weights,
+                           args.model, args.validation_split, args.epochs, args.batch_size, args.seed, args.quiet,
+                           args.precision, args.units, args.group, args.resume)
         return 1 if result["failed"] else 0
     return cli.run(work)
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+import files
+
 # OpenCV opens videos only to read their header here; it must not follow a playlist to other files or hosts.
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -256,7 +258,7 @@ class VideoWriter:
         self.path = os.fspath(path)
         self._rate, self._pixel_aspect, self._sound = fps, pixel_aspect, sound
         self._process = None
-        self._partial = f"{self.path}.{os.getpid()}.tmp"
+        self._partial = files.partial_name(self.path)
         try:
             if os.path.isdir(self.path):
                 raise IsADirectoryError(0, "it is a folder")
