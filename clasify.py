@@ -222,6 +222,7 @@ def main(argv=None):
     parser.add_argument("--report", action="store_true", help="write result.html and result.png: the classes over time")
     parser.add_argument("--stream", action="store_true",
                         help="a live source: print each window as a line of JSON, write no file")
+    cli.add_limit_option(parser)
     args = parser.parse_args(argv)
     if args.exact and not args.keep:
         parser.error("--exact is for --keep")

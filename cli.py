@@ -39,6 +39,18 @@ def add_precision_option(parser):
                              "with AMX (default: float32)")
 
 
+def add_limit_option(parser):
+    """Adds --max-pixels."""
+    import video
+
+    def set_limit(text):
+        video.MAX_PIXELS = at_least(1)(text)
+        return video.MAX_PIXELS
+
+    parser.add_argument("--max-pixels", type=set_limit, metavar="PIXELS",
+                        help=f"refuse videos with larger frames (default: {video.MAX_PIXELS}, twice 8K)")
+
+
 def add_article_arguments(parser, *names):
     """Adds the article's positional arguments, of: seq_length, classes, height, width."""
     known = {

@@ -8,7 +8,6 @@ were cut before are left alone.
     python cut_clips.py Football.mp4 labels.csv --seconds 3
 """
 import csv
-import io
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -179,9 +178,7 @@ def read_cuts(data_dir):
 
 def write_cuts(data_dir, cuts):
     """Writes clips.csv, sorted, whole or not at all."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(sorted(cuts))
-    files.write_text(os.path.join(data_dir, data.CLIPS_FILE), text.getvalue())
+    files.write_text(os.path.join(data_dir, data.CLIPS_FILE), files.csv_text(sorted(cuts)))
 
 
 def main(argv=None):
@@ -196,6 +193,7 @@ def main(argv=None):
                         help="class of the stretches that an EDL skips (default: Commercial)")
     parser.add_argument("--rest", metavar="CLASS", help="class of all that has no label (default: it isn't cut)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, cut nothing")
+    cli.add_limit_option(parser)
     args = parser.parse_args(argv)
 
     def work():

@@ -21,7 +21,6 @@ import numpy as np
 import files
 
 SPLITS = ("train", "test")
-COLUMNS = ["split", "class_name", "name", "frames"]
 CLIPS_FILE = "clips.csv"  # where cut_clips.py notes what it cut from which recording
 FEATURES_LENGTH = 2048  # of InceptionV3's avg_pool
 
@@ -257,10 +256,7 @@ def choose_classes(rows, class_limit, data_dir):
 
 def write_data_file(data_dir, rows):
     """Writes data_file.csv, sorted, whole or not at all."""
-    import pandas
-    table = pandas.DataFrame(sorted(Clip(*row) for row in rows), columns=COLUMNS)
-    with files.written_whole(data_file(data_dir)) as partial:
-        table.to_csv(partial, header=False, index=False, errors="surrogateescape")
+    files.write_text(data_file(data_dir), files.csv_text(sorted(Clip(*row) for row in rows)))
 
 
 def frame_path(data_dir, split, class_name, name, number):

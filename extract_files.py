@@ -17,11 +17,13 @@ import data
 import files
 import video
 
+MAX_FRAMES = 100_000  # of a clip: more than an hour
 VIDEO_EXTENSIONS = ("mp4", "avi", "mkv", "mov", "webm", "mpg", "mpeg", "ts", "m4v", "wmv", "flv", "mts", "m2ts", "3gp")
 
 
-def extract_files(extension, data_dir="data", quiet=False):
-    """Splits all clips with an extension ("mp4", ".MP4") into frames. Returns the number of clips that failed.
+def extract_files(extension, data_dir="data", quiet=False, max_frames=MAX_FRAMES):
+    """Splits all clips with an extension ("mp4", ".MP4") into frames. Returns the number of clips that failed, of which
+    those with more than max_frames frames are some.
 
     Raises FileNotFoundError if there is no such clip, or no ffmpeg.
     """
@@ -50,7 +52,7 @@ def extract_files(extension, data_dir="data", quiet=False):
         else:
             work.append((clip, path))
 
-    extraction = Extraction(data_dir)
+    extraction = Extraction(data_dir, max_frames)
     bar = tqdm(total=len(work), unit="clip", desc="Splitting clips", disable=quiet or not work)
     try:
         with bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -101,6 +103,8 @@ def find_clips(data_dir, extension):
                 name, ending = os.path.splitext(file)
                 ending = ending.lower().lstrip(".")
                 path = os.path.join(folder, file)
+                if os.path.isdir(path) and not file.startswith("."):
+                    print(f"{path}: left out, a folder inside of a class's folder", file=sys.stderr)
                 if file.startswith(".") or not os.path.isfile(path):
                     continue
                 if ending == wanted:
@@ -150,8 +154,8 @@ def identity(path):
 class Extraction:
     """Splits clips into frames in several threads, and can be stopped. .rows: {clip: Clip} of those that are done."""
 
-    def __init__(self, data_dir):
-        self.data_dir = data_dir
+    def __init__(self, data_dir, max_frames):
+        self.data_dir, self.max_frames = data_dir, max_frames
         self.rows = {}
         self._lock = threading.Lock()
         self._running = set()
@@ -169,7 +173,7 @@ class Extraction:
         made_from = identity(path)
         os.mkdir(staging)
         try:
-            frames, info, loss = video.split_into_frames(path, staging, self._register)
+            frames, info, loss = video.split_into_frames(path, staging, self._register, self.max_frames)
             if self._stopped:
                 raise ValueError("stopped")
             note_path = data.frames_note_path(self.data_dir, clip)
@@ -210,11 +214,14 @@ class Extraction:
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     parser.add_argument("extension", help="the clips' extension: mp4, .MP4, avi, ...")
+    parser.add_argument("--max-frames", type=cli.at_least(1), default=MAX_FRAMES,
+                        help=f"refuse clips with more: they would fill the disk (default: {MAX_FRAMES})")
+    cli.add_limit_option(parser)
     args = parser.parse_args(argv)
 
     def work():
         with files.locked(args.data_dir):
-            return 1 if extract_files(args.extension, args.data_dir, args.quiet) else 0
+            return 1 if extract_files(args.extension, args.data_dir, args.quiet, args.max_frames) else 0
     return cli.run(work)
 
 

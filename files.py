@@ -1,6 +1,8 @@
 """Files that appear under their name when they are complete, or not at all, and folders that one run writes at a time."""
 import contextlib
+import csv
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -35,6 +37,15 @@ def write_text(path, text):
             file.write(text)
     except OSError as error:
         raise OSError(f"{path}: can't be written ({error.strerror})") from None
+
+
+def csv_text(rows):
+    """Rows as CSV."""
+    text, rows = io.StringIO(), [[str(cell) for cell in row] for row in rows]
+    # The csv module leaves a lone carriage return without quotes, and readers take it for the end of a line.
+    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
+    return text.getvalue()
 
 
 def sweep(folder, prefix=""):

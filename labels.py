@@ -1,5 +1,6 @@
 """Reads what is when in a recording from files: CSV, our result.csv, EDL, SRT, WebVTT."""
 import csv
+import io
 import math
 import os
 import re
@@ -81,7 +82,7 @@ def _parse_csv(text):
     """(line, start, end, class) of each row, or (line, what is wrong); further columns don't matter. A first row without times is a header."""
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     columns = (0, 1, 2)
     try:
         for number, row in enumerate(reader):

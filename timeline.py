@@ -2,9 +2,7 @@
 
 Every format is a function from a Timeline to text; WRITERS lists them by name. Times are seconds from the recording's start.
 """
-import csv
 import html
-import io
 import json
 import math
 from fractions import Fraction
@@ -12,6 +10,8 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import numpy as np
+
+import files
 
 # Least probability that a window can give a class: a network that is wrong is often sure of it.
 FLOOR = 0.01
@@ -156,12 +156,8 @@ def clock(seconds, separator=".", hour_digits=1):
 
 def to_csv(timeline):
     """start, end, class, probability; times in seconds."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["start", "end", "class", "probability"])
-    for start, end, name, probability in timeline.segments:
-        writer.writerow([f"{start:.3f}", f"{end:.3f}", name, f"{probability:.4f}"])
-    return file.getvalue()
+    return files.csv_text([("start", "end", "class", "probability"), *(
+        (f"{start:.3f}", f"{end:.3f}", name, f"{probability:.4f}") for start, end, name, probability in timeline.segments)])
 
 
 def to_json(timeline):

@@ -3,6 +3,7 @@
 Training clips and the video to classify are decoded by the same ffmpeg with the same rules (every decoded frame once,
 rotation applied, the source's own colour matrix), so that the same frame looks the same in both.
 """
+import contextlib
 import functools
 import math
 import os
@@ -17,11 +18,17 @@ import numpy as np
 
 import files
 
-# OpenCV opens videos only to read their header here; it must not follow a playlist to other files or hosts.
-os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+# Containers, as ffmpeg's demuxers are called. None of those that name other files or hosts, which ffmpeg would open: HLS,
+# DASH, concat, image patterns, SDP and the like.
+FORMATS = ("mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,gxf,dv,nut,ivf,obu,h264,hevc,m4v,vc1,yuv4mpegpipe,gif,wtv,"
+           "rm")
+# OpenCV opens videos only to read their header here.
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;file|format_whitelist;{FORMATS}")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
+# Pixels of a frame at most, twice those of 8K: a header of some bytes may announce any number. --max-pixels changes it.
+MAX_PIXELS = 2 ** 26
 # Frame rates outside of this are a container's time base rather than the rate of its frames.
 MAX_FPS = 300
 
@@ -60,7 +67,8 @@ def probe(path):
     import cv2
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such video file")
-    capture = cv2.VideoCapture(f"file:{os.fspath(path)}", cv2.CAP_FFMPEG)
+    with _named_for_opencv(path) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise ValueError(f"{path}: no video that can be read (damaged, empty, or sound only)")
@@ -69,10 +77,24 @@ def probe(path):
         aspect = [int(capture.get(p)) for p in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
     finally:
         capture.release()
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{path}: its frames have {width}x{height} pixels; more than {MAX_PIXELS} need --max-pixels")
     if not 0 < fps <= MAX_FPS:
         fps, frames = _measure_fps(path)
     pixel_aspect = Fraction(*aspect) if min(aspect) > 0 else Fraction(1)
     return VideoInfo(width, height, as_frame_rate(fps), max(frames, 0), pixel_aspect)
+
+
+@contextlib.contextmanager
+def _named_for_opencv(path):
+    """A name by which OpenCV opens a file: it crashes on one that is no text."""
+    path = os.fspath(path)
+    try:
+        path.encode()
+        yield f"file:{path}"
+    except UnicodeEncodeError:
+        with open(path, "rb") as file:
+            yield f"file:/proc/self/fd/{file.fileno()}"
 
 
 def as_frame_rate(fps):
@@ -99,8 +121,9 @@ def _input(path):
 
 
 def source(path):
-    """ffmpeg's arguments that open a file and nothing else."""
-    return ["-protocol_whitelist", "file,pipe", "-i", f"file:{os.fspath(path)}"]
+    """ffmpeg's arguments that open a file and nothing else. (Decoders round a frame's sides up before they compare.)"""
+    return ["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS, "-max_pixels", str(2 * MAX_PIXELS),
+            "-i", f"file:{os.fspath(path)}"]
 
 
 def _popen(command, **kwargs):
@@ -141,17 +164,17 @@ def _loss(path, frames, expected, failed, stderr):
     return None
 
 
-def split_into_frames(path, folder, on_start=None):
+def split_into_frames(path, folder, on_start=None, most=None):
     """Writes a clip's frames as folder/0001.jpg, 0002.jpg, ... in high quality.
 
-    on_start: called with the running subprocess.Popen, so that a caller can end it.
+    on_start: called with the running subprocess.Popen, so that a caller can end it. most: frames that it may have.
     Returns (number of frames, VideoInfo, None or a line on what could not be decoded).
     Raises OSError or ValueError with a reason if no frame can be had, or the frames can't be written.
     """
     info, absolute = probe(path), os.path.abspath(path)
     # Relative to `folder`: a % in the path would be taken for a frame number.
     command = [find_ffmpeg(), "-threads", "1", *_input(absolute), *passthrough(), "-vf", JPEG_FILTER,
-               *JPEG_QUALITY, "-threads", "1", "-f", "image2", "%04d.jpg"]
+               *JPEG_QUALITY, "-threads", "1", *(("-frames:v", str(most + 1)) if most else ()), "-f", "image2", "%04d.jpg"]
     process = _popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if on_start:
         on_start(process)
@@ -161,6 +184,8 @@ def split_into_frames(path, folder, on_start=None):
         raise OSError(f"{path}: the disk is full")
     if not frames or process.returncode < 0:
         raise ValueError(reason(stderr, absolute))
+    if most and frames > most:
+        raise ValueError(f"it has more than {most} frames; cut clips from it (cut_clips.py), or give a greater --max-frames")
     return frames, info, _loss(absolute, frames, info.frames, process.returncode != 0, stderr)
 
 

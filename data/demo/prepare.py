@@ -5,8 +5,6 @@ the recording's last two stretches. Does nothing when labels.csv, which is writt
 
     python data/demo/prepare.py
 """
-import csv
-import io
 import os
 import subprocess
 import sys
@@ -158,9 +156,7 @@ def render(path, stretches, random):
 
 def write_labels(path, labels):
     """Writes labels as CSV, whole or not at all."""
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([("start", "end", "class"), *labels])
-    files.write_text(path, table.getvalue())
+    files.write_text(path, files.csv_text([("start", "end", "class"), *labels]))
 
 
 def main():
