@@ -63,6 +63,10 @@ class Checkpoint:
             self._weights = self._arrays(f"model_weights/{layer}"
                                          for layer in _names(self._items["model_weights"].attrs, "layer_names"))
             self.arguments = self._arguments()
+            # Before a network is built from it: its largest arrays are in the file.
+            units, dense = self.arguments["units"], self.arguments["dense"]
+            if 4 * units * max(units, dense, self.arguments["features_length"]) > os.path.getsize(path):
+                raise ValueError(f"{path}: its metadata tells of a larger network than is in it")
         except (KeyError, AttributeError) as error:
             self._file.close()
             raise ValueError(f"{path}: not a Keras model, or a damaged one ({error})") from None
@@ -154,7 +158,7 @@ def _is_sound(metadata):
             and isinstance(metadata.weights, str) and isinstance(metadata.weights_name, str)
             and math.isfinite(metadata.clip_seconds) and metadata.clip_seconds > 0
             and math.isfinite(metadata.temperature) and metadata.temperature > 0
-            and type(metadata.epoch) is int and metadata.epoch >= 0 
+            and type(metadata.epoch) is int and metadata.epoch >= 0
             and (metadata.val_loss is None or math.isfinite(metadata.val_loss))
             and metadata.model in MODELS and (metadata.training is None or _is_sound_training(**metadata.training)))
 

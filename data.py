@@ -127,6 +127,12 @@ class DataSet:
         fits = sequence.shape == (self.seq_length, FEATURES_LENGTH) and sequence.dtype == np.float32
         return sequence if fits else None
 
+    def has_sequence(self, row, weights):
+        """Whether a clip's features are there, all of them numbers: unlike load_sequence this reads them."""
+        sequence = self.load_sequence(row, weights)
+        with np.errstate(all="ignore"):
+            return sequence is not None and bool(np.isfinite(sequence.sum()))  # not a number if one of them is not
+
     def read_sequence(self, row, weights, into):
         """Reads a clip's features into an array, contiguous float32 (seq_length, 2048). False if they are missing or
         damaged. Three times as fast as load_sequence, which takes most of its time to interpret the file's header."""

@@ -27,7 +27,7 @@ def extract_features(seq_length, class_limit, image_shape, data_dir="data", weig
     describe(dataset)
     from inception import features_id, weights_id
     identity = features_id(weights_id(weights), precision)
-    missing = [row for row in dataset.data if dataset.load_sequence(row, identity) is None]
+    missing = [row for row in dataset.data if not dataset.has_sequence(row, identity)]
     if not missing:
         print(f"All {len(dataset.data)} sequences are there already.")
         return 0
@@ -58,10 +58,14 @@ def extract_features(seq_length, class_limit, image_shape, data_dir="data", weig
             bar.update()
             features.setdefault(row, []).append(feature)
             if len(features[row]) == seq_length:
-                dataset.save_sequence(row, identity, np.stack(features.pop(row)))
+                sequence = np.stack(features.pop(row))
+                if np.isfinite(sequence).all():
+                    dataset.save_sequence(row, identity, sequence)
+                else:
+                    failures[row] = "its features are not all numbers; try another --precision or other --weights"
     for row, error in failures.items():
-        print(f"{row.split}/{row.class_name}/{row.name}: left out, {cli.error_text(error)}; delete its "
-              f"{row.name}-frames.json and run extract_files.py again", file=sys.stderr)
+        cure = "" if isinstance(error, str) else f"; delete its {row.name}-frames.json and run extract_files.py again"
+        print(f"{row.split}/{row.class_name}/{row.name}: left out, {cli.error_text(error)}{cure}", file=sys.stderr)
     print(f"{len(missing) - len(failures)} sequences extracted, {len(dataset.data) - len(missing)} were there already, "
           f"{len(failures)} failed.")
     return len(failures)

@@ -18,13 +18,17 @@ def partial_name(path, extension=""):
 @contextlib.contextmanager
 def written_whole(path, extension=""):
     """A `with` block that writes a file under the name it is given (see partial_name); when it ends well, the file takes
-    the name `path`, in place of what has it."""
+    the name `path`, in place of what has it. An OSError on the way names that."""
     partial = partial_name(path, extension)
     try:
         yield partial
         with open(partial, "rb") as file:
             os.fsync(file.fileno())  # else a power cut could leave the name without its content
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno and error.filename in (None, partial):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+        raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(partial)
