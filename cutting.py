@@ -105,13 +105,14 @@ def _run(arguments, path, check=None, progress=None):
             for line in process.stdout:
                 if line.startswith("out_time_us=") and line[12:].strip().isdigit():
                     bar.update(int(line[12:]) / 1e6 - bar.n)
-            failed = process.wait() != 0
+            process.wait()
         finally:
             process.kill()
             process.stdout.close()
             process.wait()
-        if failed:
-            log.seek(0)
-            raise OSError(f"{path}: can't be written ({video.reason(log.read(), partial)})")
+        log.seek(0)
+        stderr = log.read()
+        if video.has_failed(process.returncode, stderr):
+            raise OSError(f"{path}: can't be written ({video.reason(stderr, partial)})")
         if check:
             check(partial)

@@ -151,6 +151,11 @@ def reason(stderr, path):
     return lines[0] if lines else "it ends too early"
 
 
+def has_failed(returncode, stderr):
+    """Whether ffmpeg's output is incomplete: up to version 5 it ends with 0 when the disk is full at the last moment."""
+    return returncode != 0 or b"Error writing trailer" in stderr or b"Error closing file" in stderr
+
+
 def _loss(path, frames, expected, failed, stderr):
     """None, or a line on what is missing of a video of which `frames` of `expected` frames were decoded."""
     if not failed and not stderr.strip():
@@ -317,7 +322,9 @@ class VideoWriter:
                     self._process.stdin.close()
                 except BrokenPipeError:
                     pass
-                if self._process.wait() != 0:
+                self._process.wait()
+                self._log.seek(0)
+                if has_failed(self._process.returncode, self._log.read()):
                     self._fail()
                 os.replace(self._partial, self.path)
         finally:
