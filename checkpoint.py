@@ -3,6 +3,7 @@ opens it, and our metadata as JSON in the attribute METADATA.
 
 Reading one takes the metadata and arrays, nothing else, from the file: no code in it is run and no other file is opened.
 """
+import contextlib
 import json
 import math
 import os
@@ -54,25 +55,34 @@ class Checkpoint:
                 raise
             raise ValueError(f"{path}: not an HDF5 file, or a damaged one ({error})") from None
         try:
-            self.metadata = self._read_metadata()
-            self._items = {}
-            # visititems follows neither soft nor external links, so nothing outside of this file is ever opened.
-            self._file.visititems(self._items.__setitem__)
-            if "model_weights" not in self._items:
-                raise ValueError(f"{path}: no Keras model is in it")
-            self._weights = self._arrays(f"model_weights/{layer}"
-                                         for layer in _names(self._items["model_weights"].attrs, "layer_names"))
-            self.arguments = self._arguments()
-            # Before a network is built from it: its largest arrays are in the file.
-            units, dense = self.arguments["units"], self.arguments["dense"]
-            if 4 * units * max(units, dense, self.arguments["features_length"]) > os.path.getsize(path):
-                raise ValueError(f"{path}: its metadata tells of a larger network than is in it")
-        except (KeyError, AttributeError) as error:
-            self._file.close()
-            raise ValueError(f"{path}: not a Keras model, or a damaged one ({error})") from None
+            with self._named():
+                self.metadata = self._read_metadata()
+                self._items = {}
+                # visititems follows neither soft nor external links, so nothing outside of this file is ever opened.
+                self._file.visititems(self._items.__setitem__)
+                if "model_weights" not in self._items:
+                    raise ValueError(f"{path}: no Keras model is in it")
+                self._weights = self._arrays(f"model_weights/{layer}"
+                                             for layer in _names(self._items["model_weights"].attrs, "layer_names"))
+                self.arguments = self._arguments()
+                # Before a network is built from it: its largest arrays are in the file.
+                units, dense = self.arguments["units"], self.arguments["dense"]
+                if 4 * units * max(units, dense, self.arguments["features_length"]) > os.path.getsize(path):
+                    raise ValueError(f"{path}: its metadata tells of a larger network than is in it")
         except BaseException:
             self._file.close()
             raise
+
+    @contextlib.contextmanager
+    def _named(self):
+        """A `with` block in which any error becomes a ValueError that names the file: h5py raises what HDF5's C library
+        stumbles over, from KeyError to RuntimeError."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, ValueError) and str(self.path) in str(error):
+                raise
+            raise ValueError(f"{self.path}: not a Keras model, or a damaged one ({error})") from None
 
     def __enter__(self):
         return self
@@ -86,7 +96,8 @@ class Checkpoint:
         found = [dataset.shape for dataset in self._weights]
         if found != expected:
             raise ValueError(f"{self.path}: a checkpoint of another network (arrays {found}, expected {expected})")
-        model.set_weights([dataset[()] for dataset in self._weights])
+        with self._named():
+            model.set_weights([dataset[()] for dataset in self._weights])
         for layer in model.layers:
             if hasattr(layer, "finalize_state"):
                 layer.finalize_state()
@@ -95,11 +106,12 @@ class Checkpoint:
         """Sets the state of a compiled Keras model's optimizer to the file's. Raises ValueError if it doesn't fit."""
         model.optimizer.build(model.trainable_variables)
         variables = model.optimizer.variables
-        datasets = self._arrays(["optimizer_weights"]) if "optimizer_weights" in self._items else []
-        if [dataset.shape for dataset in datasets] != [tuple(variable.shape) for variable in variables]:
-            raise ValueError(f"{self.path}: holds no state of this network's optimizer, training can't go on from it")
-        for variable, dataset in zip(variables, datasets):
-            variable.assign(dataset[()])
+        with self._named():
+            datasets = self._arrays(["optimizer_weights"]) if "optimizer_weights" in self._items else []
+            if [dataset.shape for dataset in datasets] != [tuple(variable.shape) for variable in variables]:
+                raise ValueError(f"{self.path}: holds no state of this network's optimizer, training can't go on from it")
+            for variable, dataset in zip(variables, datasets):
+                variable.assign(dataset[()])
 
     def _read_metadata(self):
         if METADATA not in self._file.attrs:

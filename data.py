@@ -122,7 +122,7 @@ class DataSet:
         try:
             # A map reads the header alone until the values are used.
             sequence = np.load(self.get_sequence_path(row, weights), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except Exception:  # numpy interprets a header as Python, and raises whatever stumbles over a damaged one
             return None
         fits = sequence.shape == (self.seq_length, FEATURES_LENGTH) and sequence.dtype == np.float32
         return sequence if fits else None
@@ -233,8 +233,9 @@ def read_data_file(data_dir):
         raise FileNotFoundError(f"{path} is missing: python extract_files.py mp4 makes it from the clips in "
                                 f"{os.path.join(data_dir, 'train')} and {os.path.join(data_dir, 'test')}")
     try:
-        # As text, and nothing taken for a missing value: "NA" and "null" are possible names.
-        table = pandas.read_csv(path, header=None, dtype=str, keep_default_na=False, na_filter=False,
+        # As text, and nothing taken for a missing value: "NA" and "null" are possible names. As objects: with pyarrow
+        # installed pandas would otherwise refuse names that are no valid text.
+        table = pandas.read_csv(path, header=None, dtype=object, keep_default_na=False, na_filter=False,
                                 encoding_errors="surrogateescape")
     except pandas.errors.EmptyDataError:
         return []

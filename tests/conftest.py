@@ -144,6 +144,11 @@ def run(folder, script, *arguments):
     return subprocess.CompletedProcess(script, returncode, stdout.getvalue(), stderr.getvalue())
 
 
+def variable_rate():
+    """ffmpeg's arguments for an output whose frames keep their times, at whatever rate."""
+    return video.passthrough()[0], "vfr"
+
+
 def count_frames(path):
     """The number of frames that ffmpeg decodes from a video, an authority that none of our code touches."""
     report = subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", path, "-map", "0:v:0", "-f", "null",

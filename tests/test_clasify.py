@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import CLASSES, HEIGHT, LENGTH, ROOT, WIDTH, assert_one_line_error, count_frames, run
+from conftest import CLASSES, HEIGHT, LENGTH, ROOT, WIDTH, assert_one_line_error, count_frames, run, variable_rate
 
 import extractor
 import overlay
@@ -204,7 +204,7 @@ def test_options_that_contradict_each_other(project, match):
 
 def test_a_variable_rate_is_told(project, match):
     subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", "video.mp4", "-vf", "select='not(between(t,1,2))+not(mod(n,5))'",
-                    "-vsync", "vfr", "vfr.mkv"], cwd=match, check=True)
+                    *variable_rate(), "vfr.mkv"], cwd=match, check=True)
     result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "vfr.mkv", "--smooth")
     assert result.returncode == 0 and "vfr.mkv: its frame rate varies; result.avi shows all frames at the average" in result.stderr
     assert segments(match / "result.csv")[-1][1] == pytest.approx(4.36, abs=0.1)

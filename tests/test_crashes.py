@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, ROOT, assert_one_line_error, render, run
+from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, ROOT, assert_one_line_error, render, run, variable_rate
 
 import files
 import video
@@ -210,7 +210,7 @@ def damaged(folder, source):
     subprocess.run([*ffmpeg, "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=1,format=yuva420p", "-c:v", "libvpx-vp9", "-f",
                     "matroska", folder / "alpha.mp4"], check=True)
     subprocess.run([*ffmpeg, "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=1", "-vf", "select='not(mod(n,3))+lt(n,9)'",
-                    "-vsync", "vfr", "-f", "matroska", folder / "variable.mp4"], check=True)
+                    *variable_rate(), "-f", "matroska", folder / "variable.mp4"], check=True)
     subprocess.run([*ffmpeg, "-display_rotation", "90", "-i", source, "-c", "copy", folder / "rotated.mp4"], capture_output=True)
     parts = []
     for size in ("64x48", "96x64"):

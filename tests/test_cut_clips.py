@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import assert_one_line_error, count_frames, run
+from conftest import assert_one_line_error, count_frames, run, variable_rate
 
 import cut_clips
 import video
@@ -19,7 +19,7 @@ def recordings(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recordings")
     for name, rate, extra in (("25.mp4", "25", ()), ("29.97.mp4", "30000/1001", ()),
                               # Of the second five seconds only every third frame is there.
-                              ("vfr.mkv", "30", ("-vf", "select='not(between(t,5,10))+not(mod(n,3))'", "-vsync", "vfr"))):
+                              ("vfr.mkv", "30", ("-vf", "select='not(between(t,5,10))+not(mod(n,3))'", *variable_rate()))):
         subprocess.run([video.find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i",
                         f"color=black:size=64x48:rate={rate}:duration=16,format=yuv444p,geq=lum='16+2*mod(N,100)':cb=128:cr=128",
                         *extra, "-g", "30", "-pix_fmt", "yuv420p", folder / name], check=True)

@@ -48,10 +48,10 @@ def made_of(recording, *stretches):
     return Timeline(str(recording), Fraction(25), (48, 64), ["A", "B"], [], segments)
 
 
-def agree(heard, seen, slack=3):
-    """Whether sound and picture change together, up to so many frames around each cut."""
+def agree(heard, seen, slack=3, end=3):
+    """Whether sound and picture change together, up to so many frames around each cut, and end together, up to `end`."""
     seen, heard = np.array(seen), np.array(heard[:len(seen)])
-    assert abs(len(heard) - len(seen)) <= slack
+    assert abs(len(heard) - len(seen)) <= end
     wrong = np.flatnonzero(heard != seen[:len(heard)])
     cuts = np.append(np.flatnonzero(np.diff(seen)) + 1, [0, len(seen)])
     return all(np.abs(cuts - at).min() <= slack for at in wrong)
@@ -78,7 +78,8 @@ def test_a_copy_begins_at_key_frames(recording, tmp_path, name):
     # Packets are stored in the order of decoding: up to two frames that are shown after a stretch's end come along.
     extra = (len(seen) - len(expected)) / 2
     assert extra in (0, 1, 2) and seen[:105] == expected[:105] and seen[105 + int(extra):][:125] == expected[105:]
-    assert agree(parts_heard(path), parts_seen(path, played=True), slack=5)
+    # ... and without sound: with ffmpeg 9 the last of them ends 0.28 s after the sound, with 5.1 0.2 s.
+    assert agree(parts_heard(path), parts_seen(path, played=True), slack=5, end=8)
     codec = subprocess.run([video.find_ffmpeg(), "-hide_banner", "-i", path], capture_output=True, text=True).stderr
     assert "h264" in codec and "aac" in codec
     assert [item.name for item in tmp_path.iterdir()] == [name]

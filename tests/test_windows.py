@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import Frames
+from conftest import Frames, variable_rate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,7 +123,7 @@ def test_times_are_the_videos(make_clip, tmp_path):
     """A video whose rate varies: of the second second only every fifth frame is there."""
     path = tmp_path / "vfr.mkv"
     subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", make_clip("a.mp4", seconds=3), "-vf",
-                    "select='not(between(t,1,2))+not(mod(n,5))'", "-vsync", "vfr", path], check=True)
+                    "select='not(between(t,1,2))+not(mod(n,5))'", *variable_rate(), path], check=True)
     reader = video.FrameReader(path)
     frames = len(list(reader))
     found, times = set_times([Window(0, 1, 0, 25, [1, 0]), Window(1, 2, 25, frames, [1, 0])], reader)

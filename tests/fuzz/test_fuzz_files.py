@@ -1,0 +1,173 @@
+"""Files that people edit, programs damage and strangers send: read right, or refused in words that name them."""
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from mutations import json_mutated, mutated
+
+import checkpoint as checkpoints
+import data
+import labels
+
+CSV = b'test,Commercial,Commercial_test_1,75\ntrain,"a, b",x_1,80\ntrain,Football,Football_train_1,75\ntrain,Football,F_2,100\n'
+LABELS = {
+    "csv": b"start,end,class\n0:00:00,0:25:10.5,Football\n1510.5,1620,Commercial\n1620,1700,\"a, b\"\n",
+    "edl": b"# comskip\n12.5\t44.0\t0\n100 130.25 3\n140 150 1\n",
+    "srt": b"1\n00:00:00,000 --> 00:01:00,000\nFootball: 0.97\n\n2\n00:01:00,000 --> 00:01:30,000\nCommercial\n",
+    "vtt": b"WEBVTT\n\n00:00.000 --> 01:00.000\nA &amp; B: 0.97\n\n01:00.000 --> 01:30.000 align:left\nCommercial\n",
+}
+NOTE = {"clip": "x.mp4", "size": 1000, "mtime_ns": 10**18, "frames": 75, "fps": "25", "seconds": 3.0}
+METADATA = {
+    "class_names": ["A", "B"], "seq_length": 4, "image_shape": [80, 96, 3], "clip_seconds": 3.0, "weights": "random",
+    "weights_name": "random", "model": "lstm", "units": 8, "dense": 0, "features_length": 16, "temperature": 1.0, "epoch": 3,
+    "val_loss": 0.5, "training": {"validation_split": 0.2, "seed": 0, "batch_size": 16, "group": False, "clips": "abc"}}
+
+
+def check_data_file(folder, content):
+    (folder / "data_file.csv").write_bytes(content)
+    try:
+        dataset = data.DataSet(75, None, data_dir=folder)
+    except ValueError as error:
+        assert "data_file.csv" in str(error) or "class" in str(error)
+    else:
+        assert all(row.split in data.SPLITS and row.frames >= 75 and row.class_name in dataset.classes for row in dataset.data)
+        data.write_data_file(folder, dataset.data)  # what was read can be written, and read again
+        assert data.read_data_file(folder) == sorted(dataset.data)
+
+
+def check_labels(folder, content, extension="csv"):
+    path = folder / f"labels.{extension}"
+    path.write_bytes(content)
+    try:
+        found = labels.read_labels(path)
+    except ValueError as error:
+        assert path.name in str(error)
+    else:
+        assert found and all(0 <= label.start < label.end < math.inf and label.class_name for label in found)
+        assert all(a.end <= b.start + 0.0005 for a, b in zip(found, found[1:]))
+
+
+def check_sequence(folder, content):
+    """Three ways to read a .npy file, one opinion."""
+    data.write_data_file(folder, [("train", "A", "x", 75)])
+    dataset = data.DataSet(2, None, data_dir=folder)
+    row = dataset.data[0]
+    path = dataset.get_sequence_path(row, "random")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
+    loaded, into = dataset.load_sequence(row, "random"), np.empty((2, 2048), np.float32)
+    assert loaded is None or loaded.shape == (2, 2048) and loaded.dtype == np.float32
+    assert dataset.read_sequence(row, "random", into) is (loaded is not None)
+    if loaded is not None:
+        np.testing.assert_array_equal(loaded, into)
+        assert dataset.has_sequence(row, "random") is bool(np.isfinite(into).all())
+
+
+def check_note(folder, content):
+    (folder / "train/A").mkdir(parents=True, exist_ok=True)
+    (folder / "train/A/x-frames.json").write_bytes(content)
+    note = data.read_frames_note(folder, ("train", "A", "x"))
+    assert note is None or note["frames"] > 0 and 0 < note["seconds"] < math.inf
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+SEQUENCE = npy(np.linspace(0, 1, 2 * 2048, dtype=np.float32).reshape(2, 2048))
+
+
+@given(mutated(CSV))
+@settings(deadline=None, max_examples=200)
+def test_data_file(tmp_path_factory, content):
+    check_data_file(tmp_path_factory.getbasetemp(), content)
+
+
+@given(st.sampled_from(sorted(LABELS)).flatmap(lambda extension: st.tuples(mutated(LABELS[extension]), st.just(extension))))
+@settings(deadline=None, max_examples=600)
+def test_labels(tmp_path_factory, labels):
+    check_labels(tmp_path_factory.getbasetemp(), *labels)
+
+
+@given(mutated(SEQUENCE[:128], npy(np.array([[print]], object))), st.sampled_from([4096 * 4, 4096 * 4 - 2, 0]))
+@settings(deadline=None, max_examples=300)
+def test_sequences(tmp_path_factory, header, size):
+    """Of a sequence the header is what can be damaged in many ways."""
+    check_sequence(tmp_path_factory.getbasetemp(), header + SEQUENCE[128:128 + size])
+
+
+@given(st.one_of(json_mutated(NOTE).map(str.encode), mutated(json.dumps(NOTE).encode())))
+@settings(deadline=None, max_examples=300)
+def test_notes_on_frames(tmp_path_factory, content):
+    check_note(tmp_path_factory.getbasetemp(), content)
+
+
+@pytest.fixture(scope="module")
+def whole_checkpoint(tmp_path_factory):
+    from models import ResearchModel
+    path = tmp_path_factory.mktemp("checkpoint") / "whole.hdf5"
+    ResearchModel(2, seq_length=4, features_length=16, units=8).save(path, checkpoints.Metadata(**METADATA))
+    return path
+
+
+def test_metadata_of_checkpoints(tmp_path, whole_checkpoint):
+    import h5py
+    path = tmp_path / "changed.hdf5"
+    path.write_bytes(whole_checkpoint.read_bytes())
+
+    @given(st.one_of(json_mutated(METADATA), mutated(json.dumps(METADATA).encode())))
+    @settings(deadline=None, max_examples=300)
+    def check(content):
+        assume(b"\0" not in (content if isinstance(content, bytes) else content.encode()))  # HDF5 ends a string there
+        with h5py.File(path, "a") as file:
+            file.attrs[checkpoints.METADATA] = content
+        try:
+            with checkpoints.Checkpoint(path) as file:
+                assert file.metadata.seq_length > 0 and len(file.arguments) == 6
+        except ValueError as error:
+            assert path.name in str(error)
+    check()
+
+
+READ_MUTATED = """
+import sys
+import checkpoint
+import models
+import random
+from mutations import _apply
+from models import ResearchModel
+whole = open(sys.argv[1], "rb").read()
+name, seed, count = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+kinds = ["flip", "overwrite", "delete", "insert", "repeat", "truncate"]
+model = ResearchModel(2, seq_length=4, features_length=16, units=8)
+for number in range(seed, seed + count):
+    r = random.Random(number)
+    edits = [(r.choice(kinds), r.random(), r.randint(1, 64), r.randbytes(r.randint(0, 16))) for _ in range(r.randint(1, 4))]
+    open(name, "wb").write(_apply(whole, edits))
+    print(number, flush=True)
+    try:
+        with checkpoint.Checkpoint(name) as file:
+            file.take_weights(model.model)
+    except (ValueError, OSError) as error:
+        assert name in str(error), error
+"""
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_damaged_checkpoints(tmp_path, whole_checkpoint, count):
+    """In a process of its own: the library that reads HDF5 is written in C, a crash of it shall be seen here."""
+    result = subprocess.run([sys.executable, "-c", READ_MUTATED, whole_checkpoint, "changed.hdf5", "0", str(count)], cwd=tmp_path,
+                            env={"PYTHONPATH": f"{ROOT}:{ROOT}/tests/fuzz", "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
+                            capture_output=True, text=True, timeout=60 + count)
+    assert result.returncode == 0, (result.stdout.split()[-1:], result.stderr[-2000:])
