@@ -8,6 +8,8 @@ import signal
 import sys
 from fractions import Fraction
 
+import files
+
 # TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -49,6 +51,15 @@ def add_limit_option(parser):
 
     parser.add_argument("--max-pixels", type=set_limit, metavar="PIXELS",
                         help=f"refuse videos with larger frames (default: {video.MAX_PIXELS}, twice 8K)")
+
+
+def add_ray_options(parser):
+    """Adds --ray, --workers, --cpus."""
+    parser.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS",
+                        help="work on a Ray cluster: ray://head:10001, auto; without an address on this machine alone. All its "
+                             "machines must see the data folder under the same path")
+    parser.add_argument("--workers", type=at_least(1), help="with --ray: at most so many (default: as many as fit)")
+    parser.add_argument("--cpus", type=at_least(1), help="with --ray: processors of each worker")
 
 
 def add_article_arguments(parser, *names):
@@ -151,7 +162,7 @@ def run(work):
         if isinstance(error, UsageError):
             return fail(error, 2)
         if isinstance(error, (OSError, ValueError, RuntimeError)):
-            return fail(error_text(error), 1)
+            return fail(files.error_text(error), 1)
         if isinstance(error, Exception):
             place = error.__traceback__
             while place.tb_next:
@@ -168,13 +179,6 @@ def fail(message, code):
     """Prints one line on stderr and returns `code`."""
     print("error: " + " ".join(str(message).split()), file=sys.stderr)
     return code
-
-
-def error_text(error):
-    """'data/x.npy: No space left on device' rather than "[Errno 28] No space left on device: 'data/x.npy'"."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return error
 
 
 def import_keras():

@@ -1,74 +1,62 @@
 """Turns each clip's frames into a sequence of InceptionV3 features.
 
-Reads data/data_file.csv and the frames that extract_files.py made. Writes one .npy per clip under data/sequences/:
-(seq_length, 2048) float32, of frames spread evenly over the clip. Sequences that are there already are kept.
+Reads data/data_file.csv and the frames that extract_files.py made; with --from-video the clips themselves. Writes one .npy
+per clip under data/sequences/: (seq_length, 2048) float32, of frames spread evenly over the clip. Sequences that are there
+already are kept.
 
     python extract_features.py 75 2 720 1280
 """
+import argparse
+import os
+import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import cli
 import files
+import store
+
+CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
 
 
 def extract_features(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", quiet=False,
-                     precision="float32"):
+                     precision="float32", from_video=False, shard=None, ray=None, workers=None, cpus=None, sequences_url=None):
     """Saves the feature sequences that are missing.
 
-    image_shape: (height, width, 3) at which InceptionV3 sees the frames. precision: see Extractor.
+    image_shape: (height, width, 3) at which InceptionV3 sees the frames. precision: see Extractor. from_video: list and
+    decode the clips themselves, which need not be split into frames. shard: (i, n), only the i-th of n parts, from 1. ray: the
+    address of a Ray cluster to work on, see cluster.connected; workers, cpus: see cluster.resources. sequences_url: where to
+    save the sequences, see store.UrlStore (None: in data_dir).
+
     Returns the number of clips that failed, which are named on stderr. Raises what DataSet and Extractor raise.
     """
-    import numpy as np
-    from tqdm import tqdm
-    from data import DataSet, spread
-
-    dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
-    describe(dataset)
+    from data import DataSet
     from inception import features_id, weights_id
-    identity = features_id(weights_id(weights), precision)
-    missing = [row for row in dataset.data if not dataset.has_sequence(row, identity)]
+
+    failed = 0
+    if from_video:
+        import clips
+        failed = clips.list_unsplit(data_dir, quiet)
+    dataset = DataSet(seq_length, class_limit, image_shape, os.path.abspath(data_dir) if ray else data_dir)
+    describe(dataset)
+    rows = dataset.data if shard is None else choose_shard(dataset.data, *shard)
+    where = (dataset, features_id(weights_id(weights), precision), sequences_url)
+    missing = store.open_store(*where).missing(rows)
     if not missing:
-        print(f"All {len(dataset.data)} sequences are there already.")
-        return 0
-    cli.import_keras()
-    from extractor import Extractor, read_image, resize
-    extractor = Extractor(image_shape, weights, precision)
-    failures = {}
-
-    def load(path):
-        return resize(read_image(path), image_shape)
-
-    def frames():
-        """Yields (clip, frame): all sampled frames of all clips, so that a batch may hold the end of one clip and the
-        beginning of the next. A clip with an unreadable frame ends there."""
-        with ThreadPoolExecutor(2) as pool:
-            for row in missing:
-                paths = dataset.get_frames_for_sample(row)
-                loaded = [pool.submit(load, paths[i]) for i in spread(len(paths), seq_length)]
-                try:
-                    for image in loaded:
-                        yield row, image.result()
-                except (OSError, ValueError) as error:
-                    failures[row] = error
-
-    features = {}  # clip: features of its frames so far
-    with tqdm(total=len(missing) * seq_length, unit="frame", desc="Extracting features", disable=quiet) as bar:
-        for row, feature in extractor.stream(frames()):
-            bar.update()
-            features.setdefault(row, []).append(feature)
-            if len(features[row]) == seq_length:
-                sequence = np.stack(features.pop(row))
-                if np.isfinite(sequence).all():
-                    dataset.save_sequence(row, identity, sequence)
-                else:
-                    failures[row] = "its features are not all numbers; try another --precision or other --weights"
-    for row, error in failures.items():
-        cure = "" if isinstance(error, str) else f"; delete its {row.name}-frames.json and run extract_files.py again"
-        print(f"{row.split}/{row.class_name}/{row.name}: left out, {cli.error_text(error)}{cure}", file=sys.stderr)
-    print(f"{len(missing) - len(failures)} sequences extracted, {len(dataset.data) - len(missing)} were there already, "
-          f"{len(failures)} failed.")
-    return len(failures)
+        print(f"All {len(rows)} sequences are there already.")
+        return failed
+    if ray:
+        outcomes = extract_on_cluster(where, missing, weights, precision, from_video, quiet, ray, workers, cpus)
+    else:
+        outcomes = extract_here(where, missing, weights, precision, from_video, quiet)
+    failures = 0
+    for row, is_failure, problem in outcomes:
+        failures += is_failure
+        if problem:
+            print(f"{row.split}/{row.class_name}/{row.name}: {'left out, ' if is_failure else ''}{problem}", file=sys.stderr)
+    print(f"{len(missing) - failures} sequences extracted, {len(rows) - len(missing)} were there already, {failures} failed.")
+    if from_video:
+        clips.relist(data_dir)
+    return failed + failures
 
 
 def describe(dataset):
@@ -82,17 +70,97 @@ def describe(dataset):
         print(f"{len(dataset.too_short)} clips are too short and left out.", file=sys.stderr)
 
 
+def choose_shard(rows, number, count):
+    """The clips of one of `count` parts, numbered from 1: always the same, equally many give or take one, and equally long
+    in all give or take one clip."""
+    order = sorted(rows, key=lambda row: (-row.frames, row))
+    # Dealt to and fro: who gets the longest of one round gets the shortest of the next.
+    return sorted(row for place, row in enumerate(order)
+                  if (place % count if place // count % 2 == 0 else count - 1 - place % count) == number - 1)
+
+
+def extract_here(where, rows, weights, precision, from_video, quiet):
+    """Extracts sequences in this process. where: arguments of store.open_store. Returns their Outcomes, see
+    sequences.extract."""
+    from tqdm import tqdm
+    cli.import_keras()
+    import sequences
+    from extractor import Extractor
+    dataset, *_ = where
+    extractor = Extractor(dataset.image_shape, weights, precision)
+    with tqdm(total=len(rows) * dataset.seq_length, unit="frame", desc="Extracting features", disable=quiet) as bar:
+        return list(sequences.extract(extractor, dataset, rows, store.open_store(*where).save, from_video, bar.update))
+
+
+def extract_on_cluster(where, rows, weights, precision, from_video, quiet, address, workers, cpus):
+    """Extracts sequences on a Ray cluster. Returns their Outcomes."""
+    from tqdm import tqdm
+    import cluster
+    import video
+    from data import Clip
+    from sequences import Outcome
+    seq_length, outcomes = where[0].seq_length, []
+    arguments = {"where": where, "rows": rows, "precision": precision, "from_video": from_video, "max_pixels": video.MAX_PIXELS,
+                 "weights": weights if weights in ("imagenet", "random") else os.path.abspath(weights)}
+    with cluster.connected(address), tqdm(total=len(rows) * seq_length, unit="frame", desc="Extracting features",
+                                          disable=quiet) as bar:
+        for row, is_failure, problem in cluster.run(Worker, arguments, len(rows), max(1, CALL_FRAMES // seq_length), workers,
+                                                    cpus):
+            outcomes.append(Outcome(Clip(*row), is_failure, problem))
+            bar.update(seq_length)
+    return outcomes
+
+
+class Worker:
+    """What holds an Extractor on a machine of a cluster: called with numbers of rows, it extracts their sequences."""
+
+    def __init__(self, where, rows, weights, precision, from_video, max_pixels, threads):
+        cli.import_keras()
+        import video
+        from extractor import Extractor, limit_threads
+        limit_threads(threads)
+        video.MAX_PIXELS = max_pixels
+        self._dataset, self._store = where[0], store.open_store(*where)
+        self._rows, self._from_video, self._threads = rows, from_video, threads
+        self._extractor = Extractor(self._dataset.image_shape, weights, precision)
+
+    def __call__(self, numbers):
+        import sequences
+        rows = [self._rows[number] for number in numbers]
+        # Not those that a worker saved before it died: its calls are done again.
+        missing = [row for row in rows if not self._store.has(row)]
+        return [*(sequences.Outcome(row, False, None) for row in rows if row not in missing),
+                *sequences.extract(self._extractor, self._dataset, missing, self._store.save, self._from_video,
+                                   loaders=self._threads)]
+
+
+def shard(text):
+    """An argparse type: "2/8" is (2, 8)."""
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"'{text}' is none of 1/4, 2/4, 3/4, 4/4, say")
+    return int(found[1]), int(found[2])
+
+
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser)
     cli.add_precision_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
+    parser.add_argument("--from-video", action="store_true",
+                        help="decode the clips themselves; extract_files.py and its images are not needed")
+    parser.add_argument("--shard", type=shard, metavar="I/N",
+                        help="only the I-th of N equal parts of the clips: one for each job of a batch scheduler, 1/8 to 8/8")
+    parser.add_argument("--sequences", metavar="URL", help="save them there instead: s3://bucket/folder, gs://, file:///, ...")
+    cli.add_limit_option(parser)
+    cli.add_ray_options(parser)
     args = parser.parse_args(argv)
 
     def work():
-        with files.locked(args.data_dir):
+        with files.locked(args.data_dir, shared=args.shard is not None):
             return 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir,
-                                         args.weights, args.quiet, args.precision) else 0
+                                         args.weights, args.quiet, args.precision, args.from_video, args.shard, args.ray,
+                                         args.workers, args.cpus, args.sequences) else 0
     return cli.run(work)
 
 

@@ -6,171 +6,155 @@ already are left alone; a clip that was replaced is done again, and its features
 
     python extract_files.py mp4
 """
-import json
+import contextlib
 import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import cli
+import clips
 import data
 import files
 import video
 
 MAX_FRAMES = 100_000  # of a clip: more than an hour
-VIDEO_EXTENSIONS = ("mp4", "avi", "mkv", "mov", "webm", "mpg", "mpeg", "ts", "m4v", "wmv", "flv", "mts", "m2ts", "3gp")
 
 
-def extract_files(extension, data_dir="data", quiet=False, max_frames=MAX_FRAMES):
+def extract_files(extension, data_dir="data", quiet=False, max_frames=MAX_FRAMES, ray=None, workers=None):
     """Splits all clips with an extension ("mp4", ".MP4") into frames. Returns the number of clips that failed, of which
-    those with more than max_frames frames are some.
+    those with more than max_frames frames are some. ray: the address of a Ray cluster to work on, see cluster.connected;
+    workers: so many processes of it at most.
 
     Raises FileNotFoundError if there is no such clip, or no ffmpeg.
     """
     from tqdm import tqdm
-    clips = find_clips(data_dir, extension)
+    found = clips.find(data_dir, extension)
     video.find_ffmpeg()
-    rows = {row[:3]: row for row in known_rows(data_dir)}
-    paths = {}  # clip: the files of that name, "a.mp4" and "a.MP4"
-    for clip, path in clips:
-        paths.setdefault(clip, []).append(path)
-    listings = {}  # folder: names of the files in it
-    work, problems = [], []
-    failed = split = 0
-    for clip, path in clips:
-        twin = find_twin(data_dir, clip, path, paths[clip])
-        if twin:
-            failed += 1
-            problems.append(f"{path}: left out, {twin} beside it would have frames of the same names; rename one")
-            continue
-        folder = os.path.dirname(path)
-        if folder not in listings:
-            listings[folder] = set(os.listdir(folder))
-        note = valid_note(data_dir, clip, path, listings[folder])
-        if note:
-            rows[clip] = data.Clip(*clip, note["frames"])
-        else:
-            work.append((clip, path))
+    rows = {row[:3]: row for row in clips.split_rows(data_dir)}
+    problems = {path: clips.twin_text(path, twin) for path, twin in clips.find_twins(data_dir, found)}
+    failed = twins = len(problems)
+    work = []
+    listings = Listings()
+    for clip, path in found:
+        if path not in problems:
+            note = is_split(data_dir, clip, path, listings.of(path))
+            rows.pop(clip, None)
+            if note:
+                rows[clip] = data.Clip(*clip, note["frames"])
+            else:
+                work.append((clip, path))
 
-    extraction = Extraction(data_dir, max_frames)
     bar = tqdm(total=len(work), unit="clip", desc="Splitting clips", disable=quiet or not work)
     try:
-        with bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            futures = {pool.submit(extraction.extract, clip, path): path for clip, path in work}
-            try:
-                for future in as_completed(futures):
-                    bar.update()
-                    try:
-                        loss = future.result()
-                    except ValueError as error:
-                        failed += 1
-                        path = futures[future]
-                        problems.append(f"{path}: left out, {str(error).removeprefix(f'{path}: ')}")
-                        continue
-                    split += 1
-                    if loss:
-                        problems.append(f"{futures[future]}: {loss}; kept what there is")
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                extraction.stop()
-                raise
+        outcomes = (split_on_cluster(work, data_dir, max_frames, ray, workers) if ray and work
+                    else split_here(work, data_dir, max_frames))
+        with bar, contextlib.closing(outcomes):
+            for path, is_failure, problem in outcomes:
+                bar.update()
+                failed += is_failure
+                if problem:
+                    problems[path] = f"{path}: {'left out, ' if is_failure else ''}{problem}"
     finally:
         # Also when the run is stopped, what is complete can be used.
-        for clip, _ in work:
-            rows.pop(clip, None)
-        rows.update(extraction.rows)
+        listings = Listings()
+        for clip, path in work:
+            note = is_split(data_dir, clip, path, listings.of(path))
+            if note:
+                rows[clip] = data.Clip(*clip, note["frames"])
         if rows or os.path.exists(data.data_file(data_dir)):
             data.write_data_file(data_dir, rows.values())
-    for problem in sorted(problems):
+    for problem in sorted(problems.values()):
         print(problem, file=sys.stderr)
-    print(f"{len(clips)} clips: {split} split into frames, {len(clips) - split - failed} done before, {failed} failed. "
+    split = len(work) + twins - failed
+    print(f"{len(found)} clips: {split} split into frames, {len(found) - split - failed} done before, {failed} failed. "
           f"{data.data_file(data_dir)} lists {len(rows)} clips.")
     return failed
 
 
-def find_clips(data_dir, extension):
-    """All clips with an extension: a sorted list of ((split, class, name), path). Raises FileNotFoundError if none."""
-    wanted = extension.lower().lstrip(".")
-    clips, others = [], {}
-    for split in data.SPLITS:
-        root = os.path.join(data_dir, split)
-        for class_name in sorted(os.listdir(root)) if os.path.isdir(root) else []:
-            folder = os.path.join(root, class_name)
-            if class_name.startswith(".") or not os.path.isdir(folder):
-                continue
-            files.sweep(folder)
-            for file in sorted(os.listdir(folder)):
-                name, ending = os.path.splitext(file)
-                ending = ending.lower().lstrip(".")
-                path = os.path.join(folder, file)
-                if os.path.isdir(path) and not file.startswith("."):
-                    print(f"{path}: left out, a folder inside of a class's folder", file=sys.stderr)
-                if file.startswith(".") or not os.path.isfile(path):
-                    continue
-                if ending == wanted:
-                    clips.append(((split, class_name, name), path))
-                elif ending in VIDEO_EXTENSIONS:
-                    others[ending] = others.get(ending, 0) + 1
-    if not clips:
-        folders = os.path.join(data_dir, "train", "<Class>")
-        found = ", ".join(f"{count} .{ending}" for ending, count in sorted(others.items())) or "no videos at all"
-        raise FileNotFoundError(f"no .{wanted} clips in {folders} (found there and in test: {found})")
-    return clips
+def split_here(work, data_dir, max_frames):
+    """Splits clips, a list of ((split, class, name), path), in threads. Yields (path, whether it failed, a problem or None)
+    as they are done."""
+    extraction = Extraction(data_dir, max_frames)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        futures = [pool.submit(extraction.split, clip, path) for clip, path in work]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            extraction.stop()
+            raise
 
 
-def find_twin(data_dir, clip, path, paths):
-    """The path of another clip with the same name but for its extension, or None. paths: those of this run."""
-    for other_path in paths:
-        if other_path != path:
-            return other_path
-    note = data.read_frames_note(data_dir, clip)
-    other_path = os.path.join(os.path.dirname(path), str(note.get("clip"))) if note else path
-    return other_path if other_path != path and os.path.isfile(other_path) else None
+def split_on_cluster(work, data_dir, max_frames, address, workers):
+    """The same on a Ray cluster, whose processes take a clip at a time."""
+    import cluster
+    absolute = [(clip, os.path.abspath(path)) for clip, path in work]
+    named = {long: path for (_, long), (_, path) in zip(absolute, work)}
+    arguments = {"work": absolute, "data_dir": os.path.abspath(data_dir), "max_frames": max_frames,
+                 "max_pixels": video.MAX_PIXELS}
+    with cluster.connected(address):
+        for path, is_failure, problem in cluster.run(Splitter, arguments, len(work), 1, workers, 1, calls=1):
+            if is_failure is None:
+                raise OSError(problem)
+            yield named[path], is_failure, problem
 
 
-def known_rows(data_dir):
-    """The rows of an earlier data_file.csv whose frames are still there."""
-    try:
-        rows = data.read_data_file(data_dir)
-    except FileNotFoundError:
-        return []
-    return [row for row in rows if row.frames and os.path.exists(data.frame_path(data_dir, *row))]
+class Splitter:
+    """A process of a cluster that splits clips, given by their numbers in `work`."""
+
+    def __init__(self, work, data_dir, max_frames, max_pixels, threads):
+        self._work, self._extraction = work, Extraction(data_dir, max_frames)
+        video.MAX_PIXELS = max_pixels
+
+    def __call__(self, numbers):
+        try:
+            return [self._extraction.split(tuple(clip), path) for clip, path in (self._work[number] for number in numbers)]
+        except OSError as error:  # a full disk: for all of them
+            return [(self._work[numbers[0]][1], None, files.error_text(error))]
 
 
-def valid_note(data_dir, clip, path, names):
-    """The note on the clip's frames if they were made from just this file and all are among `names`, else None."""
-    note = data.read_frames_note(data_dir, clip)
-    if note is None or identity(path) != {key: note.get(key) for key in ("clip", "size", "mtime_ns")}:
+class Listings:
+    """The names of the files in folders, each of which is listed once."""
+
+    def __init__(self):
+        self._names = {}
+
+    def of(self, path):
+        """A set of the names of the files beside this one."""
+        folder = os.path.dirname(path)
+        if folder not in self._names:
+            self._names[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        return self._names[folder]
+
+
+def is_split(data_dir, clip, path, names):
+    """The note on a clip whose frames were made from just this file and are all among `names`, else None."""
+    note = clips.valid_note(data_dir, clip, path)
+    if note is None or note.get("split") is False:
         return None
     return note if all(f"{clip[2]}-{i:04d}.jpg" in names for i in range(1, note["frames"] + 1)) else None
 
 
-def identity(path):
-    """What tells a clip from another that took its place."""
-    status = os.stat(path)
-    return {"clip": os.path.basename(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
-
-
 class Extraction:
-    """Splits clips into frames in several threads, and can be stopped. .rows: {clip: Clip} of those that are done."""
+    """Splits clips into frames in several threads, and can be stopped."""
 
     def __init__(self, data_dir, max_frames):
         self.data_dir, self.max_frames = data_dir, max_frames
-        self.rows = {}
         self._lock = threading.Lock()
         self._running = set()
         self._stopped = False
 
-    def extract(self, clip, path):
-        """Splits one clip. Returns None or a line on what of it could not be decoded. Raises ValueError, OSError.
+    def split(self, clip, path):
+        """Splits one clip. Returns (path, whether it failed, None or why, or what of it could not be decoded). Raises OSError if
+        the frames can't be written.
 
         Frames are made in a hidden folder and moved when all are there; the note that declares them complete is
         removed before and written after, so that a kill at any moment leaves a clip that is done again.
         """
-        split, class_name, name = clip
-        folder = os.path.dirname(path)
-        staging = files.partial_name(os.path.join(folder, f"{name}-frames"))
-        made_from = identity(path)
+        staging = files.partial_name(os.path.join(os.path.dirname(path), f"{clip[2]}-frames"))
+        made_from = clips.identity(path)
         os.mkdir(staging)
         try:
             frames, info, loss = video.split_into_frames(path, staging, self._register, self.max_frames)
@@ -187,10 +171,10 @@ class Extraction:
                 surplus += 1
             for i in range(surplus, frames, -1):
                 os.remove(self._frame(clip, i))
-            note = {**made_from, "frames": frames, "fps": str(info.fps), "seconds": float(frames / info.fps)}
-            files.write_text(note_path, json.dumps(note))
-            self.rows[clip] = data.Clip(*clip, frames)
-            return loss
+            clips.write_note(self.data_dir, clip, made_from, frames, info.fps)
+            return path, False, loss and f"{loss}; kept what there is"
+        except ValueError as error:
+            return path, True, str(error).removeprefix(f"{path}: ")
         finally:
             files.remove_folder(staging)
 
@@ -217,11 +201,12 @@ def main(argv=None):
     parser.add_argument("--max-frames", type=cli.at_least(1), default=MAX_FRAMES,
                         help=f"refuse clips with more: they would fill the disk (default: {MAX_FRAMES})")
     cli.add_limit_option(parser)
+    cli.add_ray_options(parser)
     args = parser.parse_args(argv)
 
     def work():
         with files.locked(args.data_dir):
-            return 1 if extract_files(args.extension, args.data_dir, args.quiet, args.max_frames) else 0
+            return 1 if extract_files(args.extension, args.data_dir, args.quiet, args.max_frames, args.ray, args.workers) else 0
     return cli.run(work)
 
 

@@ -85,6 +85,20 @@ class Extractor:
                 pool.shutdown(cancel_futures=True)
 
 
+def limit_threads(count):
+    """Lets the network use so many threads of this process. To be called before anything is computed in it."""
+    import cv2
+    from keras import backend
+    cv2.setNumThreads(1)  # images are loaded in threads of their own
+    if backend.backend() == "tensorflow":
+        import tensorflow as tf
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
+    elif backend.backend() == "torch":
+        import torch
+        torch.set_num_threads(count)
+
+
 def _batch_size(pixels):
     """How many images of so many pixels go through the network together, given the machine's memory."""
     from keras import backend

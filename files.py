@@ -2,17 +2,27 @@
 import contextlib
 import csv
 import fcntl
+import hashlib
 import io
 import os
 import re
 import shutil
+import socket
+import time
+
+ABANDONED = 24 * 3600  # seconds without a change after which another machine's unfinished file is nobody's
 
 
 def partial_name(path, extension=""):
-    """The name that a file, or a folder, has until it is complete: hidden, and sweep knows it. extension: of that name,
-    for what goes by it."""
+    """The name that a file, or a folder, has until it is complete: hidden, telling the machine and the process, as sweep
+    needs to know. extension: of that name, for what goes by it."""
     folder, name = os.path.split(os.fspath(path))
-    return os.path.join(folder, f".{name}.{os.getpid()}.tmp{extension}")
+    return os.path.join(folder, f".{name}.{_machine()}-{os.getpid()}.tmp{extension}")
+
+
+def _machine():
+    # Short, whatever the machine is called: file systems end names after 255 bytes.
+    return hashlib.sha256(socket.gethostname().encode(errors="replace")).hexdigest()[:6]
 
 
 @contextlib.contextmanager
@@ -43,6 +53,13 @@ def write_text(path, text):
         raise OSError(f"{path}: can't be written ({error.strerror})") from None
 
 
+def error_text(error):
+    """'data/x.npy: No space left on device' rather than "[Errno 28] No space left on device: 'data/x.npy'"."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def csv_text(rows):
     """Rows as CSV."""
     text, rows = io.StringIO(), [[str(cell) for cell in row] for row in rows]
@@ -55,9 +72,9 @@ def csv_text(rows):
 def sweep(folder, prefix=""):
     """Removes what runs that were killed left unfinished in a folder; prefix: of the files that they would have become."""
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
-        found = re.fullmatch(r"\.(.+)\.(\d+)\.tmp(\.\w+)?", name, re.DOTALL)
-        if found and found[1].startswith(prefix) and not _runs(int(found[2])):
-            path = os.path.join(folder, name)
+        found = re.fullmatch(r"\.(.+)\.(\w+)-(\d+)\.tmp(\.\w+)?", name, re.DOTALL)
+        path = os.path.join(folder, name)
+        if found and found[1].startswith(prefix) and _is_left(path, found[2], int(found[3])):
             if os.path.isdir(path) and not os.path.islink(path):
                 remove_folder(path)
             else:
@@ -73,6 +90,16 @@ def remove_folder(folder):
             return
 
 
+def _is_left(path, machine, pid):
+    """Whether the run that writes a file is gone. Of other machines' runs nothing is known but that they would go on
+    writing."""
+    if machine != _machine():
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.getmtime(path) < time.time() - ABANDONED
+        return False
+    return not _runs(pid)
+
+
 def _runs(pid):
     try:
         os.kill(pid, 0)
@@ -84,16 +111,16 @@ def _runs(pid):
 
 
 @contextlib.contextmanager
-def locked(data_dir):
-    """A `with` block that writes into a dataset's folder. Raises RuntimeError if another process is in one with it; sweeps
-    up after those that were killed."""
+def locked(data_dir, shared=False):
+    """A `with` block that writes into a dataset's folder. Raises RuntimeError if another process is in one with it, unless
+    both are `shared`; sweeps up after those that were killed."""
     if not os.path.isdir(data_dir):
         yield  # whoever makes it, or needs it, says so
         return
     descriptor = os.open(data_dir, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RuntimeError(f"{data_dir}: another run is writing there; wait until it has ended, or give another "
                                f"--data-dir") from None

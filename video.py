@@ -106,13 +106,27 @@ def as_frame_rate(fps):
 
 def _measure_fps(path):
     """(frames per second, frames) by decoding everything: for headers without a usable rate, as browsers record."""
+    frames, seconds = _decode(path)
+    if not frames or not seconds:
+        raise ValueError(f"{path}: neither its header nor its frames give a frame rate")
+    return frames / seconds, frames
+
+
+def count_frames(path):
+    """The number of frames that can be decoded. Raises ValueError, naming the file, if there are none."""
+    frames, _ = _decode(path)
+    if not frames:
+        raise ValueError(f"{path}: no frame can be decoded")
+    return frames
+
+
+def _decode(path):
+    """(frames, seconds) of a video, by decoding everything."""
     command = [find_ffmpeg(), *_input(path), *passthrough(), "-f", "null", "-progress", "pipe:1", "-"]
     report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace").stdout
-    frames = [int(n) for n in re.findall(r"^frame=\s*(\d+)", report, re.M)]
-    times = [int(n) for n in re.findall(r"^out_time_us=(\d+)", report, re.M)]
-    if not frames or not times or not frames[-1] or not times[-1]:
-        raise ValueError(f"{path}: neither its header nor its frames give a frame rate")
-    return frames[-1] / (times[-1] / 1e6), frames[-1]
+    frames = re.findall(r"^frame=\s*(\d+)", report, re.M)
+    times = re.findall(r"^out_time_us=(\d+)", report, re.M)
+    return int(frames[-1]) if frames else 0, int(times[-1]) / 1e6 if times else 0
 
 
 def _input(path):

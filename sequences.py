@@ -1,0 +1,117 @@
+"""Clips in, feature sequences out: loads the frames of many clips ahead of InceptionV3, and saves each clip's features."""
+import collections
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+import clips
+import data
+import files
+import video
+
+LOADED_BYTES = 256 * 2 ** 20  # of the frames of clips that wait for the network; one clip waits however large it is
+
+
+class Outcome(NamedTuple):
+    """What became of a clip."""
+    clip: data.Clip
+    failed: bool
+    problem: str | None  # why it failed, or what of it is missing
+
+
+def extract(extractor, dataset, rows, save, from_video=False, on_frame=lambda: None, loaders=None):
+    """Extracts the sequences of clips, in order, and yields an Outcome of each, those that failed last.
+
+    extractor: an Extractor. dataset: a DataSet. rows: its Clips. save(row, features): keeps float32 (seq_length, 2048).
+    from_video: decode the clips, not the frames beside them; clips that were never split are decoded in any case. on_frame:
+    called for each frame that the network has seen. loaders: clips that are loaded at once (None: one a processor).
+    """
+    outcomes, losses, features = [], {}, {}  # features: of each clip in the network, those of its frames so far
+
+    def frames():
+        """Yields (clip, frame) of all clips, so that a batch may hold the end of one clip and the beginning of the next."""
+        for row, load in _ahead(lambda row: _load(dataset, row, from_video), rows, loaders or _loaders(dataset)):
+            try:
+                row, images, losses[row] = load.result()
+            except (OSError, ValueError) as error:
+                outcomes.append(Outcome(row, True, files.error_text(error)))
+                continue
+            while images:  # each is forgotten when the network has it
+                yield row, images.popleft()
+
+    for row, feature in extractor.stream(frames()):
+        on_frame()
+        features.setdefault(row, []).append(feature)
+        if len(features[row]) == dataset.seq_length:
+            sequence = np.stack(features.pop(row))
+            if np.isfinite(sequence).all():
+                save(row, sequence)
+                yield Outcome(row, False, losses.pop(row))
+            else:
+                outcomes.append(Outcome(row, True, "its features are not all numbers; try another --precision or other "
+                                                   "--weights"))
+    yield from outcomes
+
+
+def _ahead(work, items, count):
+    """Yields (item, future of work(item)), with so many of them under way."""
+    items, waiting = iter(items), collections.deque()
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            while True:
+                while len(waiting) < count and (item := next(items, None)) is not None:
+                    waiting.append((item, pool.submit(work, item)))
+                if not waiting:
+                    return
+                yield waiting.popleft()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _loaders(dataset):
+    clip_bytes = dataset.seq_length * int(np.prod(dataset.image_shape))
+    return max(1, min(len(os.sched_getaffinity(0)), LOADED_BYTES // clip_bytes))
+
+
+def _load(dataset, row, from_video):
+    """(Clip, its sampled frames at the network's size as a deque, None or what of it could not be decoded)."""
+    note = None if from_video else data.read_frames_note(dataset.data_dir, row)
+    return load_video(dataset, row) if from_video or note and note.get("split") is False else load_frames(dataset, row)
+
+
+def load_frames(dataset, row):
+    """The frames of a clip that extract_files.py made. Raises OSError or ValueError if one can't be read."""
+    from extractor import read_image, resize
+    paths = dataset.get_frames_for_sample(row)
+    try:
+        chosen = [paths[number] for number in data.spread(len(paths), dataset.seq_length)]
+        return row, collections.deque(resize(read_image(path), dataset.image_shape) for path in chosen), None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{files.error_text(error)}; delete its {row.name}-frames.json and run extract_files.py again") from None
+
+
+def load_video(dataset, row):
+    """The frames of a clip, decoded. What its header said of their number is corrected, in the Clip and in the note on it.
+
+    Raises OSError or ValueError if it can't be decoded or has fewer frames than a sequence.
+    """
+    from extractor import resize
+    path = clips.path_of(dataset.data_dir, row)
+    made_from, reader, expected = clips.identity(path), video.FrameReader(path), row.frames
+    while True:
+        wanted, images, count = set(data.spread(expected, dataset.seq_length).tolist()), collections.deque(), 0
+        for frame in reader:
+            if count in wanted:
+                images.append(resize(frame, dataset.image_shape))
+            count += 1
+        if count == expected or count < dataset.seq_length:
+            break
+        expected = count
+    note = data.read_frames_note(dataset.data_dir, row)
+    if note and note.get("split") is False and note["frames"] != count:
+        clips.write_note(dataset.data_dir, row, made_from, count, reader.info.fps, split=False)
+    if count < dataset.seq_length:
+        raise ValueError(f"{count} frames are fewer than the sequence length {dataset.seq_length}")
+    return row._replace(frames=count), images, reader.loss and f"{reader.loss}; kept what there is"

@@ -1,0 +1,100 @@
+"""Work on a real Ray cluster of two nodes on this machine: the same files as without it, whatever dies on the way."""
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, run
+from test_extract_features import agree, sequences
+
+
+pytest.importorskip("ray")
+ARGUMENTS = (*ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Of a cluster of two nodes with a processor each."""
+    from ray.cluster_utils import Cluster
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    yield cluster.address
+    cluster.shutdown()
+
+
+def workers():
+    """Process numbers of the workers that hold an Extractor."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::" in path.read_bytes() and b"MapWorker" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            pass  # it has just ended
+    return found
+
+
+def test_features_are_the_same_though_a_worker_dies(copy, address):
+    expected = sequences(copy / "data/sequences")
+    shutil.rmtree(copy / "data/sequences")
+    damaged = copy / "data/train/Grey/Grey_train_0-0001.jpg"
+    damaged.write_bytes(b"")
+    seen, killed = set(), []
+
+    def kill_one():
+        """Kills a worker when both have begun and the first sequence is there."""
+        while not killed and not stopped.wait(0.02):
+            seen.update(workers())
+            if len(seen) == 2 and next((copy / "data").rglob("*.npy"), None):
+                killed.append(min(seen))
+                os.kill(killed[0], signal.SIGKILL)
+        while not stopped.wait(0.1):
+            seen.update(workers())
+
+    stopped = threading.Event()
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    result = run(copy, "extract_features.py", *ARGUMENTS, "--ray", address)
+    stopped.set()
+    killer.join()
+    assert killed and len(seen) > 2  # someone took its place
+    assert result.returncode == 1 and "15 sequences extracted, 0 were there already, 1 failed" in result.stdout
+    assert "train/Grey/Grey_train_0: left out, " in result.stderr and "Traceback" not in result.stderr
+    name = next(name for name in expected if "Grey_train_0" in name)
+    agree(sequences(copy / "data/sequences"), {key: value for key, value in expected.items() if key != name}, 0.999999)
+    assert not list((copy / "data").rglob(".*.tmp"))
+    # What is there is not done again: without the cluster one is missing.
+    shutil.copy(copy / "data/train/Grey/Grey_train_0-0002.jpg", damaged)
+    assert "1 sequences extracted, 15 were there already, 0 failed" in run(copy, "extract_features.py", *ARGUMENTS).stdout
+
+
+def test_frames_are_the_same(copy, address):
+    frames = {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*.jpg")}
+    listed = (copy / "data/data_file.csv").read_text()
+    for path in [*copy.rglob("*.jpg"), *copy.rglob("*-frames.json"), copy / "data/data_file.csv"]:
+        path.unlink()
+    (copy / "data/train/Grey/caf\udcff.mp4").write_text("no video")  # a name that is no text
+    shutil.copy(copy / "data/train/Grey/Grey_train_0.mp4", copy / "data/train/Grey/l'été.mp4")
+    result = run(copy, "extract_files.py", "mp4", "--quiet", "--ray", address)
+    assert result.returncode == 1 and "18 clips: 17 split into frames, 0 done before, 1 failed" in result.stdout
+    assert "caf" in result.stderr and "left out, no video that can be read" in result.stderr
+    found = {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*.jpg") if "été" not in path.name}
+    assert found == frames and len(list(copy.rglob("l'été-*.jpg"))) == 25
+    assert (copy / "data/data_file.csv").read_text() == "".join(sorted([*listed.splitlines(True), "train,Grey,l'été,25\n"]))
+    assert "17 done before, 1 failed" in run(copy, "extract_files.py", "mp4", "--quiet", "--ray", address).stdout
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "auto", "127.0.0.1:99999", "nowhere.invalid:6379", "x"])
+def test_a_cluster_that_is_not_there(copy, address):
+    shutil.rmtree(copy / "data/sequences")
+    assert_one_line_error(run(copy, "extract_features.py", *ARGUMENTS, "--ray", address), 1,
+                          f"the Ray cluster {address} can't be reached")
+
+
+def test_without_ray(copy, monkeypatch):
+    import sys
+    shutil.rmtree(copy / "data/sequences")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert_one_line_error(run(copy, "extract_features.py", *ARGUMENTS, "--ray"), 1, "pip install -r requirements-ray.txt")
