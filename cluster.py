@@ -7,9 +7,11 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import shutil
 import socket
 import tempfile
+import threading
 
 HERE = "local"  # the address of a cluster that is started on this machine, for this run
 CPUS = 4  # of a worker at most, if nothing else is asked for: InceptionV3 scales better over processes than over threads
@@ -35,7 +37,8 @@ def connected(address):
         try:
             ray.init(**where, logging_level=logging.ERROR, log_to_driver=False, runtime_env={"working_dir": suite})
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RuntimeError(f"the Ray cluster {address} can't be reached ({error})") from None
+            raise RuntimeError(f"the Ray cluster {address} can't be reached ({error}); does it want a token "
+                               f"(RAY_AUTH_MODE=token)?") from None
         yield
     finally:
         ray.shutdown()
@@ -85,6 +88,12 @@ def run(make, arguments, count, per_call, workers=None, cpus=None, calls=2):
     is replaced, and its unfinished calls are done again.
     """
     import ray
+    if ray.util.client.ray.is_connected():  # ray://: Ray Data works on the cluster only
+        driver = ray.remote(_Driver).options(num_cpus=0, max_concurrency=2).remote(
+            make, arguments, count, per_call, workers, cpus, calls)
+        while results := ray.get(driver.take.remote()):
+            yield from map(json.loads, results)
+        return
     workers, cpus, gpus = resources(workers, cpus)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # the scripts show one bar of their own
@@ -100,6 +109,36 @@ def run(make, arguments, count, per_call, workers=None, cpus=None, calls=2):
             enable_true_multi_threading=calls > 1, max_tasks_in_flight_per_actor=2 * calls))
     for row in results.iter_rows():
         yield json.loads(row["result"])
+
+
+class _Driver:
+    """Runs `run` on the cluster for a script that is connected from outside."""
+
+    def __init__(self, *arguments):
+        self._results = queue.Queue()
+        threading.Thread(target=self._fill, args=arguments, daemon=True).start()
+
+    def _fill(self, *arguments):
+        try:
+            for result in run(*arguments):
+                self._results.put(json.dumps(result))
+            self._results.put(None)
+        except BaseException as error:
+            self._results.put(error)
+
+    def take(self):
+        """The results that have come since, one at least; none when all have been taken."""
+        found = [self._results.get()]
+        while not self._results.empty():
+            found.append(self._results.get())
+        if found[-1] is None or isinstance(found[-1], BaseException):
+            if len(found) > 1:  # the next call's
+                self._results.put(found.pop())
+            elif found[0] is None:
+                return []
+            else:
+                raise found[0]
+        return found
 
 
 class _Worker:

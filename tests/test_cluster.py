@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -15,13 +16,19 @@ ARGUMENTS = (*ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
 
 
 @pytest.fixture(scope="module")
-def address():
-    """Of a cluster of two nodes with a processor each."""
-    from ray.cluster_utils import Cluster
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    yield cluster.address
-    cluster.shutdown()
+def nodes():
+    """A cluster of two nodes with a processor each: its address inside, and from outside."""
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as free:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        from ray.cluster_utils import Cluster
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False,
+                                                                "ray_client_server_port": port})
+        cluster.add_node(num_cpus=1)
+        yield cluster.address, f"ray://127.0.0.1:{port}"
+        cluster.shutdown()
 
 
 def workers():
@@ -36,7 +43,7 @@ def workers():
     return found
 
 
-def test_features_are_the_same_though_a_worker_dies(copy, address):
+def test_features_are_the_same_though_a_worker_dies(copy, nodes):
     expected = sequences(copy / "data/sequences")
     shutil.rmtree(copy / "data/sequences")
     damaged = copy / "data/train/Grey/Grey_train_0-0001.jpg"
@@ -56,7 +63,7 @@ def test_features_are_the_same_though_a_worker_dies(copy, address):
     stopped = threading.Event()
     killer = threading.Thread(target=kill_one)
     killer.start()
-    result = run(copy, "extract_features.py", *ARGUMENTS, "--ray", address)
+    result = run(copy, "extract_features.py", *ARGUMENTS, "--ray", nodes[0])
     stopped.set()
     killer.join()
     assert killed and len(seen) > 2  # someone took its place
@@ -70,7 +77,9 @@ def test_features_are_the_same_though_a_worker_dies(copy, address):
     assert "1 sequences extracted, 15 were there already, 0 failed" in run(copy, "extract_features.py", *ARGUMENTS).stdout
 
 
-def test_frames_are_the_same(copy, address):
+@pytest.mark.parametrize("inside", [True, False])
+def test_frames_are_the_same(copy, nodes, inside):
+    address = nodes[0] if inside else nodes[1]
     frames = {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*.jpg")}
     listed = (copy / "data/data_file.csv").read_text()
     for path in [*copy.rglob("*.jpg"), *copy.rglob("*-frames.json"), copy / "data/data_file.csv"]:
@@ -86,7 +95,7 @@ def test_frames_are_the_same(copy, address):
     assert "17 done before, 1 failed" in run(copy, "extract_files.py", "mp4", "--quiet", "--ray", address).stdout
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "auto", "127.0.0.1:99999", "nowhere.invalid:6379", "x"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999", "nowhere.invalid:6379", "x"])
 def test_a_cluster_that_is_not_there(copy, address):
     shutil.rmtree(copy / "data/sequences")
     assert_one_line_error(run(copy, "extract_features.py", *ARGUMENTS, "--ray", address), 1,
