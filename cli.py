@@ -181,12 +181,13 @@ def fail(message, code):
     return code
 
 
-def import_keras():
+def import_keras(and_tensorflow=False):
     """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level.
 
     And without scikit-learn, which takes Keras's wrappers for it a second to import and no script needs those.
+    and_tensorflow: also where it is not the backend, for what needs it all the same.
     """
-    if "keras" in sys.modules:
+    if "keras" in sys.modules and (not and_tensorflow or "tensorflow" in sys.modules):
         return
     hidden = "sklearn" not in sys.modules
     if hidden:
@@ -197,6 +198,8 @@ def import_keras():
     try:
         os.dup2(null, 2)
         import keras  # noqa: F401
+        if and_tensorflow:
+            import tensorflow  # noqa: F401
     finally:
         if hidden:
             del sys.modules["sklearn"]

@@ -91,12 +91,13 @@ def fit(research_model, train_batches, validation_batches, metadata, data_dir, e
     return history, checkpoints.best_path, checkpoints.best_epoch
 
 
-def batches(clips, batch_size, seed=None, augment=None):
+def batches(clips, batch_size, seed=None, augment=None, multiple=1):
     """A keras.utils.PyDataset of (sequences (n, seq_length, 2048), one-hot classes (n, classes), weights in the loss (n,)),
     read from disk as needed.
 
     clips: Clips. seed: of the order and the augmentation, which differ from epoch to epoch; None: in order, as they are.
-    augment: says which steps of each clip to show, augment(random generator, clips, steps) -> int (clips, steps).
+    augment: says which steps of each clip to show, augment(random generator, clips, steps) -> int (clips, steps). multiple:
+    of clips in a batch (devices that share it): a smaller one is filled up with clips that have no weight in the loss.
     """
     import keras
     weights = class_weights(clips.targets)
@@ -119,7 +120,14 @@ def batches(clips, batch_size, seed=None, augment=None):
             steps = None
             if augment is not None:  # with a generator of its own: threads ask for batches in any order
                 steps = augment(np.random.default_rng((seed, self.epoch, index)), len(numbers), clips.dataset.seq_length)
-            return clips.load(numbers, steps), clips.targets[numbers], weights[numbers]
+            sequences, targets, shares = clips.load(numbers, steps), clips.targets[numbers], weights[numbers]
+            surplus = -len(numbers) % multiple
+            if surplus:
+                fill = np.arange(len(numbers) + surplus) % len(numbers)
+                sequences, targets = sequences[fill], targets[fill]
+                # The loss is divided by the number of clips, those without weight included.
+                shares = np.append(shares, np.zeros(surplus, np.float32)) * np.float32(len(fill) / len(numbers))
+            return sequences, targets, shares
 
     return Batches()
 

@@ -118,8 +118,11 @@ class ResearchModel:
 
 
 def _compile(model, optimizer):
-    # XLA takes seconds to compile for each batch size, and the LSTM runs no faster with it (benchmarks/lstm.py).
-    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    from keras import backend
+    # XLA takes seconds to compile for each batch size, and TensorFlow's LSTM runs no faster with it (benchmarks/lstm.py). Jax
+    # would run step by step without.
+    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"],
+                  jit_compile=backend.backend() == "jax")
     return model
 
 

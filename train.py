@@ -6,6 +6,7 @@ TensorBoard and CSV logs to data/logs/, and the evaluation to data/reports/. Sto
 
     python train.py 75 2 720 1280
 """
+import contextlib
 import hashlib
 import os
 import sys
@@ -21,11 +22,11 @@ ASSUMED_FPS = 25  # the article's, where the length of the clips in seconds was 
 
 def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", model="lstm",
           validation_split=0.2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=0, quiet=False, precision="float32",
-          units=None, group=False, resume=None):
+          units=None, group=False, resume=None, devices="one"):
     """Extracts missing features, trains, and evaluates the best checkpoint on the test split.
 
     units: width of the recurrent layer (None: the model's default). group: see DataSet.split_train_validation. resume: a
-    checkpoint to go on from.
+    checkpoint to go on from. devices: "all" trains on all GPUs, see devices.all_devices.
 
     Returns a dict: checkpoint (path of the best), history (of keras.Model.fit), test_accuracy and report (see
     report.evaluate; None without test clips), failed (clips left out because their frames could not be read). Raises what
@@ -35,6 +36,7 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     from data import DataSet
     from extract_features import extract_features
     from inception import features_id, weights_id
+    from devices import all_devices
     from models import UNITS, ResearchModel
     from report import draw_curves
 
@@ -58,24 +60,29 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     metadata.training["clips"] = hashlib.sha256(repr(sorted(splits[0])).encode(errors="replace")).hexdigest()[:12]
     describe(dataset, *splits, group)
 
-    cli.import_keras()
+    cli.import_keras(and_tensorflow=True)  # in which Keras writes TensorBoard's logs
     import keras
     import learning
     keras.utils.set_random_seed(seed)
     clips, validation, test = (learning.Clips(dataset, rows, identity) for rows in splits)
-    if resume:
-        research_model = ResearchModel.load(resume, optimizer=True)
-        if research_model.metadata.training.get("clips") != metadata.training["clips"]:
-            print(f"{resume} was trained on other clips: it may have learned from some that validate it now",
-                  file=sys.stderr)
-    else:
-        research_model = ResearchModel(len(dataset.classes), model, seq_length, units=units)
-        research_model.set_normalization(*learning.feature_statistics(clips))
-    start = research_model.metadata.epoch if resume else 0
-    history, best, epoch = learning.fit(
-        research_model, learning.batches(clips, batch_size, seed, None if model == "article" else learning.augment),
-        learning.batches(validation, batch_size), metadata, data_dir, epochs,
-        verbose=0 if quiet else 1 if sys.stdout.isatty() else 2)
+    start = 0
+    with all_devices() if devices == "all" else contextlib.nullcontext(1) as count:
+        if resume:
+            research_model = ResearchModel.load(resume, optimizer=True)
+            start = research_model.metadata.epoch
+            if research_model.metadata.training.get("clips") != metadata.training["clips"]:
+                print(f"{resume} was trained on other clips: it may have learned from some that validate it now",
+                      file=sys.stderr)
+        else:
+            research_model = ResearchModel(len(dataset.classes), model, seq_length, units=units)
+            research_model.set_normalization(*learning.feature_statistics(clips))
+        if count > 1:
+            print(f"Training on {count} devices, {-(-batch_size // count)} clips of a batch on each")
+        history, best, epoch = learning.fit(
+            research_model,
+            learning.batches(clips, batch_size, seed, None if model == "article" else learning.augment, count),
+            learning.batches(validation, batch_size, multiple=count), metadata, data_dir, epochs,
+            verbose=0 if quiet else 1 if sys.stdout.isatty() else 2)
     if best is None and not resume:
         raise RuntimeError("the validation loss was never a number: no checkpoint was written")
     path = os.path.join(data_dir, "checkpoints", learning.BEST) if best else resume
@@ -180,6 +187,8 @@ def main(argv=None):
                         help=f"clips per training step (default: {BATCH_SIZE})")
     parser.add_argument("--seed", type=cli.at_least(0), default=0,
                         help="of the validation split, the network's first weights and the order of the clips (default: 0)")
+    parser.add_argument("--devices", choices=("one", "all"), default="one",
+                        help="all: share each batch among all GPUs (default: one)")
     parser.add_argument("--resume", nargs="?", const="lstm-features.hdf5", metavar="CHECKPOINT",
                         help="go on from a checkpoint (default: lstm-features.hdf5, the best so far)")
     args = parser.parse_args(argv)
@@ -188,7 +197,7 @@ def main(argv=None):
         with files.locked(args.data_dir):
             result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir, args.weights,
                            args.model, args.validation_split, args.epochs, args.batch_size, args.seed, args.quiet,
-                           args.precision, args.units, args.group, args.resume)
+                           args.precision, args.units, args.group, args.resume, args.devices)
         return 1 if result["failed"] else 0
     return cli.run(work)
 
