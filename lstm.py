@@ -26,13 +26,12 @@ class LSTM(keras.layers.LSTM):
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
         _, steps, length = sequences.shape
-        inputs = ops.reshape(ops.transpose(sequences, (1, 0, 2)), (-1, length))  # (steps * batch, length)
-        projected = ops.matmul(inputs, self.cell.kernel)
+        projected = ops.matmul(ops.reshape(sequences, (-1, length)), self.cell.kernel)  # (batch * steps, 4 * units)
         if self.use_bias:
             projected = projected + self.cell.bias
-        outputs, carry = _tensorflow_recurrence()(ops.reshape(projected, (steps, -1, 4 * self.units)),
+        outputs, carry = _tensorflow_recurrence()(ops.reshape(projected, (-1, steps, 4 * self.units)),
                                                   tf.convert_to_tensor(self.cell.recurrent_kernel.value), *initial_state)
-        return outputs[-1], ops.transpose(outputs, (1, 0, 2)), [outputs[-1], carry]
+        return outputs[:, -1], outputs, [outputs[:, -1], carry]
 
     def _is_plain(self):
         if keras.backend.backend() != "tensorflow" or self.unroll or self.recurrent_dropout:
@@ -54,13 +53,13 @@ def _tensorflow_recurrence():
 
     @tf.custom_gradient
     def recurrence(projected, kernel, hidden, carry):
-        """projected: (steps, batch, 4 * units), gates in Keras's order i, f, c, o; kernel: (units, 4 * units);
+        """projected: (batch, steps, 4 * units), gates in Keras's order i, f, c, o; kernel: (units, 4 * units);
         hidden, carry: the states before the first step, (batch, units).
 
-        Returns the hidden states (steps, batch, units) and the last carry (batch, units). Inside, the batch is the last
-        axis: the product of a large kernel with a narrow batch takes half the time of its transpose.
+        Returns the hidden states (batch, steps, units) and the last carry (batch, units). Inside, time is the first axis and
+        the batch the last: the product of a large kernel with a narrow batch takes half the time of its transpose.
         """
-        steps = projected.shape[0]
+        steps = projected.shape[1]
         transposed = tf.transpose(kernel)
         first_carry = tf.transpose(carry)
 
@@ -68,7 +67,7 @@ def _tensorflow_recurrence():
             empty = tf.TensorArray(projected.dtype, steps)
             return empty if values is None else empty.unstack(values)
 
-        inputs = array(tf.transpose(projected, (0, 2, 1)))  # (4 * units, batch) each
+        inputs = array(tf.transpose(projected, (1, 2, 0)))  # (4 * units, batch) each
 
         def forward(step, h, c, gates, carries, outputs):
             i, f, g, o = tf.split(inputs.read(step) + tf.matmul(transposed, h), 4, axis=0)
@@ -82,7 +81,7 @@ def _tensorflow_recurrence():
             lambda step, *_: step < steps, forward,
             (0, tf.transpose(hidden), first_carry, array(), array(), array()), maximum_iterations=steps)
         gates, carries = gates.stack(), carries.stack()
-        outputs = tf.transpose(outputs.stack(), (0, 2, 1))  # (steps, batch, units)
+        outputs = tf.transpose(outputs.stack(), (2, 0, 1))  # (batch, steps, units)
 
         def gradient(d_outputs, d_last_carry):
             """Walks back over the steps. What doesn't depend on the walk is computed for all steps before it, the
@@ -93,7 +92,7 @@ def _tensorflow_recurrence():
             # From the gradients of the carry (for i, f, g) and of the output (for o) to those of the sums in the gates.
             slopes = array(tf.concat([g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), tanh * o * (1 - o)], 1))
             to_carry, forget = array(o * (1 - tanh * tanh)), array(f)
-            d_outputs = array(tf.transpose(d_outputs, (0, 2, 1)))
+            d_outputs = array(tf.transpose(d_outputs, (1, 2, 0)))
 
             def backward(step, dh, dc, d_sums):
                 dh = dh + d_outputs.read(step)
@@ -104,8 +103,8 @@ def _tensorflow_recurrence():
             _, dh, dc, d_sums = tf.while_loop(
                 lambda step, *_: step >= 0, backward,
                 (steps - 1, tf.zeros_like(first_carry), tf.transpose(d_last_carry), array()), maximum_iterations=steps)
-            d_projected = tf.transpose(d_sums.stack(), (0, 2, 1))
-            seen = tf.concat([hidden[None], outputs[:-1]], 0)  # the hidden state before each step
+            d_projected = tf.transpose(d_sums.stack(), (2, 0, 1))
+            seen = tf.concat([hidden[:, None], outputs[:, :-1]], 1)  # the hidden state before each step
             units = kernel.shape[0]
             d_kernel = tf.matmul(tf.reshape(seen, (-1, units)), tf.reshape(d_projected, (-1, 4 * units)),
                                  transpose_a=True)
