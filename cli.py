@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a failure, 2 wrong usage, 130 stopped by Ctrl-C.
 """
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -192,17 +193,32 @@ def import_keras(and_tensorflow=False):
     hidden = "sklearn" not in sys.modules
     if hidden:
         sys.modules["sklearn"] = None
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(null, 2)
-        import keras  # noqa: F401
-        if and_tensorflow:
-            import tensorflow  # noqa: F401
+        with muted():
+            import keras  # noqa: F401
+            if and_tensorflow:
+                import tensorflow  # noqa: F401
     finally:
         if hidden:
             del sys.modules["sklearn"]
+
+
+@contextlib.contextmanager
+def muted():
+    """A `with` block in which what libraries in C++ write straight to the process's stderr goes nowhere. What Python writes to
+    sys.stderr does not."""
+    sys.stderr.flush()
+    python, stderr = sys.stderr, os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        if python is sys.__stderr__:
+            sys.stderr = os.fdopen(os.dup(stderr), "w", buffering=1, errors="backslashreplace")
+        os.dup2(null, 2)
+        yield
+    finally:
         os.dup2(stderr, 2)
+        if sys.stderr is not python:
+            sys.stderr.close()
+            sys.stderr = python
         os.close(stderr)
         os.close(null)

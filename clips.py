@@ -7,6 +7,7 @@ import data
 import files
 import video
 
+MAX_FRAMES = 100_000  # of a clip: more than an hour
 EXTENSIONS = ("mp4", "avi", "mkv", "mov", "webm", "mpg", "mpeg", "ts", "m4v", "wmv", "flv", "mts", "m2ts", "3gp")
 
 
@@ -119,7 +120,8 @@ def list_unsplit(data_dir, quiet=False):
         note = valid_note(data_dir, clip, path)
         if note is None:
             made_from, info = identity(path), video.probe(path)
-            frames = info.frames or video.count_frames(path)
+            # A header can tell any number; the clip's own is found out when it is decoded.
+            frames = min(info.frames or video.count_frames(path), MAX_FRAMES)
             data.forget_sequences(data_dir, clip)
             write_note(data_dir, clip, made_from, frames, info.fps, split=False)
             return data.Clip(*clip, frames)

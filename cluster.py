@@ -13,11 +13,12 @@ import socket
 import tempfile
 import threading
 
+import cli
+
 HERE = "local"  # the address of a cluster that is started on this machine, for this run
 CPUS = 4  # of a worker at most, if nothing else is asked for: InceptionV3 scales better over processes than over threads
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell Ray's makers
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
 
 
 @contextlib.contextmanager
@@ -32,8 +33,9 @@ def connected(address):
         raise RuntimeError("Ray is not installed: pip install -r requirements-ray.txt") from None
     where = {"include_dashboard": False} if address == HERE else {"address": address}
     _check_reachable(address)
-    suite = _copy_of_suite()
+    suite, mute = _copy_of_suite(), contextlib.ExitStack()
     try:
+        mute.enter_context(cli.muted())
         try:
             ray.init(**where, logging_level=logging.ERROR, log_to_driver=False, runtime_env={"working_dir": suite})
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -42,6 +44,7 @@ def connected(address):
         yield
     finally:
         ray.shutdown()
+        mute.close()
         shutil.rmtree(suite, ignore_errors=True)
 
 

@@ -18,10 +18,8 @@ import data
 import files
 import video
 
-MAX_FRAMES = 100_000  # of a clip: more than an hour
 
-
-def extract_files(extension, data_dir="data", quiet=False, max_frames=MAX_FRAMES, ray=None, workers=None):
+def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_FRAMES, ray=None, workers=None):
     """Splits all clips with an extension ("mp4", ".MP4") into frames. Returns the number of clips that failed, of which
     those with more than max_frames frames are some. ray: the address of a Ray cluster to work on, see cluster.connected;
     workers: so many processes of it at most.
@@ -45,11 +43,14 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=MAX_FRAMES
             else:
                 work.append((clip, path))
 
-    bar = tqdm(total=len(work), unit="clip", desc="Splitting clips", disable=quiet or not work)
     try:
-        outcomes = (split_on_cluster(work, data_dir, max_frames, ray, workers) if ray and work
-                    else split_here(work, data_dir, max_frames))
-        with bar, contextlib.closing(outcomes):
+        with contextlib.ExitStack() as stack:
+            if ray and work:
+                import cluster
+                stack.enter_context(cluster.connected(ray))
+            bar = stack.enter_context(tqdm(total=len(work), unit="clip", desc="Splitting clips", disable=quiet or not work))
+            outcomes = stack.enter_context(contextlib.closing(
+                split_on_cluster(work, data_dir, max_frames, workers) if ray and work else split_here(work, data_dir, max_frames)))
             for path, is_failure, problem in outcomes:
                 bar.update()
                 failed += is_failure
@@ -87,18 +88,17 @@ def split_here(work, data_dir, max_frames):
             raise
 
 
-def split_on_cluster(work, data_dir, max_frames, address, workers):
-    """The same on a Ray cluster, whose processes take a clip at a time."""
+def split_on_cluster(work, data_dir, max_frames, workers):
+    """The same on the connected Ray cluster, whose processes take a clip at a time."""
     import cluster
     absolute = [(clip, os.path.abspath(path)) for clip, path in work]
     named = {long: path for (_, long), (_, path) in zip(absolute, work)}
     arguments = {"work": absolute, "data_dir": os.path.abspath(data_dir), "max_frames": max_frames,
                  "max_pixels": video.MAX_PIXELS}
-    with cluster.connected(address):
-        for path, is_failure, problem in cluster.run(Splitter, arguments, len(work), 1, workers, 1, calls=1):
-            if is_failure is None:
-                raise OSError(problem)
-            yield named[path], is_failure, problem
+    for path, is_failure, problem in cluster.run(Splitter, arguments, len(work), 1, workers, 1, calls=1):
+        if is_failure is None:
+            raise OSError(problem)
+        yield named[path], is_failure, problem
 
 
 class Splitter:
@@ -198,8 +198,8 @@ class Extraction:
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     parser.add_argument("extension", help="the clips' extension: mp4, .MP4, avi, ...")
-    parser.add_argument("--max-frames", type=cli.at_least(1), default=MAX_FRAMES,
-                        help=f"refuse clips with more: they would fill the disk (default: {MAX_FRAMES})")
+    parser.add_argument("--max-frames", type=cli.at_least(1), default=clips.MAX_FRAMES,
+                        help=f"refuse clips with more: they would fill the disk (default: {clips.MAX_FRAMES})")
     cli.add_limit_option(parser)
     cli.add_ray_options(parser)
     args = parser.parse_args(argv)

@@ -106,6 +106,8 @@ def load_video(dataset, row):
             if count in wanted:
                 images.append(resize(frame, dataset.image_shape))
             count += 1
+            if count > clips.MAX_FRAMES:
+                raise ValueError(f"it has more than {clips.MAX_FRAMES} frames; cut clips from it (cut_clips.py)")
         if count == expected or count < dataset.seq_length:
             break
         expected = count

@@ -174,11 +174,26 @@ def test_features_and_checkpoints_on_a_full_disk(copy, small_disk):
     assert result.returncode == 1 or f"{16 - len(done)} sequences extracted" in result.stdout
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_folder_that_cannot_be_written(project, match):
-    match.chmod(0o500)
-    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4")
-    assert_one_line_error(result, 1, "result.avi: can't be written (Permission denied)")
+def test_a_folder_that_cannot_be_written(project, match, small_disk):
+    """A read-only disk: even root can't write there."""
+    disk = small_disk(100)
+    shutil.copytree(project / "data", disk / "data")
+    shutil.copy(match / "video.mp4", disk)
+    checkpoint = project / "data/checkpoints/lstm-features.hdf5"
+    (match / "labels.csv").write_text("0,4,Grey\n")
+    before = contents(disk)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    for script, arguments, name in (
+            ("clasify.py", (LENGTH, CLASSES, checkpoint, "video.mp4"), "result.avi"),
+            ("clasify.py", (LENGTH, CLASSES, checkpoint, "video.mp4", "--no-video"), "result.csv"),
+            ("extract_files.py", ("mp4",), "data_file.csv"),
+            ("extract_features.py", (LENGTH, CLASSES, 96, 96, "--weights", "random"), "sequences"),
+            ("train.py", (*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 1), "data"),
+            ("evaluate.py", (LENGTH, CLASSES, checkpoint), "reports"),
+            ("cut_clips.py", ("video.mp4", match / "labels.csv", "--seconds", "1"), "data")):
+        result = run(disk, script, *arguments, "--quiet")
+        assert_one_line_error(result, 1, name, "Read-only file system")
+    assert contents(disk) == before
 
 
 def test_a_folder_that_is_not_there_or_vanishes(project, match, copy):

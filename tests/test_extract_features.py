@@ -92,6 +92,19 @@ def test_from_video_names_what_it_cannot_read(unsplit):
     assert result.returncode == 1 and "Grey_train_0: left out, nothing says which file it is" in result.stderr
 
 
+def test_headers_that_tell_of_a_billion_frames_and_clips_without_end(unsplit, monkeypatch):
+    import clips
+    import video
+    monkeypatch.setattr(clips, "MAX_FRAMES", 30)
+    probe = video.probe
+    monkeypatch.setattr(video, "probe", lambda path: probe(path)._replace(frames=10**12))
+    render(unsplit / "data/train/Grey/long.mp4", "Grey", 1, seconds=2)
+    result = run(unsplit, "extract_features.py", *ARGUMENTS, "--from-video")
+    assert result.returncode == 1 and "16 sequences extracted" in result.stdout
+    assert "train/Grey/long: left out, it has more than 30 frames; cut clips from it" in result.stderr
+    assert {row.frames for row in data.read_data_file(unsplit / "data") if row.name != "long"} == {25}
+
+
 ROWS = st.lists(st.builds(data.Clip, st.sampled_from(data.SPLITS), st.sampled_from("AB"), st.text(max_size=3), st.integers(1, 500)),
                 unique_by=lambda row: row[:3], max_size=40)
 
