@@ -1,18 +1,22 @@
 """What a checkpoint holds: one HDF5 file, a whole Keras model as `model.save` writes it, so that keras.models.load_model
 opens it, and our metadata as JSON in the attribute METADATA.
 
-Reading one takes the metadata and arrays, nothing else, from the file: no code in it is run and no other file is opened.
+Reading one takes the metadata and arrays, nothing else, from the file: no code in it is run and no other file is opened. The
+first to read it is a process that may crash or be ended.
 """
 import contextlib
 import json
 import math
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
 
 import files
 
 METADATA = "video_classification"  # name of the HDF5 attribute
+READING_SECONDS = 60  # that reading a checkpoint may take, and one more for each 10 MB
 MODELS = ("lstm", "bilstm", "gru", "article")
 
 
@@ -36,18 +40,20 @@ class Metadata:
 
 
 class Checkpoint:
-    """A checkpoint opened to be read; a context manager.
+    """A checkpoint opened to be read; a context manager. tried: it is known that reading it comes to an end.
 
     .metadata: Metadata, None if the file has none (one of the article's repository). .arguments: of the ResearchModel
     that its weights fit. Raises FileNotFoundError, OSError if it can't be read, ValueError, naming the file, if it is no
     checkpoint.
     """
 
-    def __init__(self, path):
-        import h5py
+    def __init__(self, path, tried=False):
         self.path = path
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such checkpoint")
+        if not tried:
+            _try_out(path)
+        import h5py
         try:
             self._file = h5py.File(path, "r")
         except OSError as error:
@@ -113,6 +119,13 @@ class Checkpoint:
             for variable, dataset in zip(variables, datasets):
                 variable.assign(dataset[()])
 
+    def read_all(self):
+        """Reads all that the other methods might read."""
+        with self._named():
+            optimizer = self._arrays(["optimizer_weights"]) if "optimizer_weights" in self._items else []
+            for dataset in [*self._weights, *optimizer]:
+                dataset[()]
+
     def _read_metadata(self):
         if METADATA not in self._file.attrs:
             return None
@@ -158,6 +171,26 @@ class Checkpoint:
         except (KeyError, TypeError, ValueError, IndexError):
             pass
         return None
+
+
+_tried = set()  # (path, size, time) of checkpoints that a process has read to the end
+
+
+def _try_out(path):
+    """Lets another process read a checkpoint first: HDF5's C library may crash over a damaged one or never come back, deaf to
+    Ctrl-C (version 2 and before: an object of size 0 in a global heap). Raises ValueError if it does."""
+    status = os.stat(path)
+    identity = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
+    if identity in _tried:
+        return
+    try:
+        died = subprocess.run([sys.executable, os.path.abspath(__file__), os.path.abspath(path)], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=READING_SECONDS + status.st_size / 1e7).returncode < 0
+    except subprocess.TimeoutExpired:
+        died = True
+    if died:
+        raise ValueError(f"{path}: a damaged checkpoint, HDF5 can't get through it")
+    _tried.add(identity)  # what it refuses in words, this process will, too
 
 
 def _is_sound(metadata):
@@ -230,3 +263,11 @@ def link(source, target):
             os.link(source, partial)
         except OSError:
             shutil.copyfile(source, partial)
+
+
+if __name__ == "__main__":  # the process of _try_out
+    try:
+        with Checkpoint(sys.argv[1], tried=True) as checkpoint:
+            checkpoint.read_all()
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))

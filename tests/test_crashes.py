@@ -49,8 +49,8 @@ def scripts(project):
         "extract_features.py": ([*ARTICLE_ARGUMENTS, "--weights", "random"], ["train", "test", "data_file.csv"], 14),
         "train.py": ([*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 10],
                      ["train", "test", "data_file.csv", "sequences"], 16),
-        "clasify.py": ([LENGTH, CLASSES, checkpoint, "match.mp4", "--smooth", "--export", "csv,json,edl", "--skip", "Grey", "--keep",
-                        "Colour"], [], 14),
+        "clasify.py": ([LENGTH, CLASSES, checkpoint, "match.mp4", "--smooth", "--export", "csv,json,edl", "--skip", "Colour", "--keep",
+                        "Grey"], [], 14),
     }
 
 

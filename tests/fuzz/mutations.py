@@ -10,10 +10,11 @@ _EDITS = st.tuples(st.sampled_from(["flip", "overwrite", "delete", "insert", "re
 
 def mutated(*whole):
     """One of these files (bytes) with one to four changes."""
-    return st.builds(_apply, st.sampled_from(whole), st.lists(_EDITS, min_size=1, max_size=4))
+    return st.builds(apply, st.sampled_from(whole), st.lists(_EDITS, min_size=1, max_size=4))
 
 
-def _apply(content, edits):
+def apply(content, edits):
+    """The content of a file after these edits, see _EDITS."""
     for kind, share, length, new in edits:
         content, at = bytearray(content), int(share * len(content))
         if kind == "flip" and content:

@@ -3,6 +3,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -133,7 +134,7 @@ def test_metadata_of_checkpoints(tmp_path, whole_checkpoint):
         with h5py.File(path, "a") as file:
             file.attrs[checkpoints.METADATA] = content
         try:
-            with checkpoints.Checkpoint(path) as file:
+            with checkpoints.Checkpoint(path, tried=True) as file:
                 assert file.metadata.seq_length > 0 and len(file.arguments) == 6
         except ValueError as error:
             assert path.name in str(error)
@@ -143,10 +144,10 @@ def test_metadata_of_checkpoints(tmp_path, whole_checkpoint):
 READ_MUTATED = """
 import sys
 import checkpoint
-import models
 import random
-from mutations import _apply
+from mutations import apply
 from models import ResearchModel
+checkpoint.READING_SECONDS = 5
 whole = open(sys.argv[1], "rb").read()
 name, seed, count = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 kinds = ["flip", "overwrite", "delete", "insert", "repeat", "truncate"]
@@ -154,20 +155,32 @@ model = ResearchModel(2, seq_length=4, features_length=16, units=8)
 for number in range(seed, seed + count):
     r = random.Random(number)
     edits = [(r.choice(kinds), r.random(), r.randint(1, 64), r.randbytes(r.randint(0, 16))) for _ in range(r.randint(1, 4))]
-    open(name, "wb").write(_apply(whole, edits))
+    open(name, "wb").write(apply(whole, edits))
     print(number, flush=True)
     try:
         with checkpoint.Checkpoint(name) as file:
             file.take_weights(model.model)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         assert name in str(error), error
 """
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [15, pytest.param(2000, marks=pytest.mark.slow)])
 def test_damaged_checkpoints(tmp_path, whole_checkpoint, count):
     """In a process of its own: the library that reads HDF5 is written in C, a crash of it shall be seen here."""
     result = subprocess.run([sys.executable, "-c", READ_MUTATED, whole_checkpoint, "changed.hdf5", "0", str(count)], cwd=tmp_path,
                             env={"PYTHONPATH": f"{ROOT}:{ROOT}/tests/fuzz", "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
                             capture_output=True, text=True, timeout=60 + count)
     assert result.returncode == 0, (result.stdout.split()[-1:], result.stderr[-2000:])
+
+
+def test_a_checkpoint_that_hdf5_never_gets_through(tmp_path, whole_checkpoint, monkeypatch):
+    """The first object of each heap, one of which holds the metadata, is of size 0: libhdf5 would look at it for ever."""
+    content = bytearray(whole_checkpoint.read_bytes())
+    for heap in list(re.finditer(b"GCOL", content)):
+        content[heap.start() + 24:heap.start() + 32] = bytes(8)
+    path = tmp_path / "endless.hdf5"
+    path.write_bytes(content)
+    monkeypatch.setattr(checkpoints, "READING_SECONDS", 3)
+    with pytest.raises(ValueError, match="endless.hdf5: a damaged checkpoint, HDF5 can't get through it"):
+        checkpoints.Checkpoint(path)
