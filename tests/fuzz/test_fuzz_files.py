@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import struct
 import subprocess
 import sys
 
@@ -175,10 +176,16 @@ def test_damaged_checkpoints(tmp_path, whole_checkpoint, count):
 
 
 def test_a_checkpoint_that_hdf5_never_gets_through(tmp_path, whole_checkpoint, monkeypatch):
-    """The first object of each heap, one of which holds the metadata, is of size 0: libhdf5 would look at it for ever."""
+    """The free space of each heap, its object 0, is of size 0: libhdf5 would look at it for ever."""
     content = bytearray(whole_checkpoint.read_bytes())
     for heap in list(re.finditer(b"GCOL", content)):
-        content[heap.start() + 24:heap.start() + 32] = bytes(8)
+        at = heap.start() + 16
+        while True:
+            number, size = struct.unpack_from("<H6xQ", content, at)
+            if number == 0:
+                break
+            at += 16 + -(-size // 8) * 8
+        struct.pack_into("<Q", content, at + 8, 0)
     path = tmp_path / "endless.hdf5"
     path.write_bytes(content)
     monkeypatch.setattr(checkpoints, "READING_SECONDS", 3)
