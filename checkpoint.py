@@ -113,7 +113,7 @@ class Checkpoint:
         model.optimizer.build(model.trainable_variables)
         variables = model.optimizer.variables
         with self._named():
-            datasets = self._arrays(["optimizer_weights"]) if "optimizer_weights" in self._items else []
+            datasets = self._optimizer_arrays()
             if [dataset.shape for dataset in datasets] != [tuple(variable.shape) for variable in variables]:
                 raise ValueError(f"{self.path}: holds no state of this network's optimizer, training can't go on from it")
             for variable, dataset in zip(variables, datasets):
@@ -122,8 +122,7 @@ class Checkpoint:
     def read_all(self):
         """Reads all that the other methods might read."""
         with self._named():
-            optimizer = self._arrays(["optimizer_weights"]) if "optimizer_weights" in self._items else []
-            for dataset in [*self._weights, *optimizer]:
+            for dataset in [*self._weights, *self._optimizer_arrays()]:
                 dataset[()]
 
     def _read_metadata(self):
@@ -147,6 +146,9 @@ class Checkpoint:
         if any(d.is_virtual or d.external or d.nbytes > size or d.dtype.kind not in "fiu" for d in datasets):
             raise ValueError(f"{self.path}: its arrays are not stored as Keras stores them")
         return datasets
+
+    def _optimizer_arrays(self):
+        return self._arrays(["optimizer_weights"]) if "optimizer_weights" in self._items else []
 
     def _arguments(self):
         if self.metadata is not None:
@@ -178,7 +180,7 @@ _tried = set()  # (path, size, time) of checkpoints that a process has read to t
 
 def _try_out(path):
     """Lets another process read a checkpoint first: HDF5's C library may crash over a damaged one or never come back, deaf to
-    Ctrl-C (version 2 and before: an object of size 0 in a global heap). Raises ValueError if it does."""
+    Ctrl-C (1.14.6: free space of size 0 in a global heap). Raises ValueError if it does."""
     status = os.stat(path)
     identity = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
     if identity in _tried:

@@ -85,6 +85,11 @@ def write_note(data_dir, clip, made_from, frames, fps, split=True):
     files.write_text(data.frames_note_path(data_dir, clip), json.dumps(note if split else {**note, "split": False}))
 
 
+def is_unsplit(note):
+    """Whether a note, or None, is on a clip that was listed without being split into frames."""
+    return note is not None and note.get("split") is False
+
+
 def path_of(data_dir, row):
     """The file of a clip of which there is a note. Raises ValueError if there is none."""
     note = data.read_frames_note(data_dir, row)
@@ -112,8 +117,7 @@ def list_unsplit(data_dir, quiet=False):
     from concurrent.futures import ThreadPoolExecutor
     from tqdm import tqdm
     found = find(data_dir)
-    problems = [twin_text(*twin) for twin in find_twins(data_dir, found)]
-    left_out = {line.partition(": ")[0] for line in problems}
+    problems = {path: twin_text(path, twin) for path, twin in find_twins(data_dir, found)}
 
     def look(item):
         clip, path = item
@@ -129,14 +133,14 @@ def list_unsplit(data_dir, quiet=False):
 
     rows = {row[:3]: row for row in split_rows(data_dir)}
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        futures = [(path, pool.submit(look, (clip, path))) for clip, path in found if path not in left_out]
+        futures = [(path, pool.submit(look, (clip, path))) for clip, path in found if path not in problems]
         for path, future in tqdm(futures, unit="clip", desc="Listing clips", disable=quiet or not futures):
             try:
                 row = future.result()
                 rows[row[:3]] = row
             except ValueError as error:
-                problems.append(f"{path}: left out, {str(error).removeprefix(f'{path}: ')}")
-    for problem in sorted(problems):
+                problems[path] = f"{path}: left out, {str(error).removeprefix(f'{path}: ')}"
+    for problem in sorted(problems.values()):
         print(problem, file=sys.stderr)
     data.write_data_file(data_dir, rows.values())
     return len(problems)
@@ -146,7 +150,7 @@ def relist(data_dir):
     """Writes data_file.csv again if clips that were not split have other numbers of frames than it says."""
     rows = data.read_data_file(data_dir)
     notes = [data.read_frames_note(data_dir, row) for row in rows]
-    counted = [row._replace(frames=note["frames"]) if note and note.get("split") is False else row
+    counted = [row._replace(frames=note["frames"]) if is_unsplit(note) else row
                for row, note in zip(rows, notes)]
     if counted != rows:
         data.write_data_file(data_dir, counted)

@@ -118,29 +118,27 @@ class _Driver:
     """Runs `run` on the cluster for a script that is connected from outside."""
 
     def __init__(self, *arguments):
-        self._results = queue.Queue()
+        self._results, self._error = queue.Queue(), None  # None in the queue is its end
         threading.Thread(target=self._fill, args=arguments, daemon=True).start()
 
     def _fill(self, *arguments):
         try:
             for result in run(*arguments):
                 self._results.put(json.dumps(result))
-            self._results.put(None)
         except BaseException as error:
-            self._results.put(error)
+            self._error = error
+        finally:
+            self._results.put(None)
 
     def take(self):
         """The results that have come since, one at least; none when all have been taken."""
         found = [self._results.get()]
-        while not self._results.empty():
+        while found[-1] is not None and not self._results.empty():
             found.append(self._results.get())
-        if found[-1] is None or isinstance(found[-1], BaseException):
-            if len(found) > 1:  # the next call's
-                self._results.put(found.pop())
-            elif found[0] is None:
-                return []
-            else:
-                raise found[0]
+        if found[-1] is None:
+            self._results.put(found.pop())  # the next call's, too
+            if not found and self._error:
+                raise self._error
         return found
 
 

@@ -7,6 +7,7 @@ already are left alone; a clip that was replaced is done again, and its features
     python extract_files.py mp4
 """
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -29,19 +30,15 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
     from tqdm import tqdm
     found = clips.find(data_dir, extension)
     video.find_ffmpeg()
-    rows = {row[:3]: row for row in clips.split_rows(data_dir)}
     problems = {path: clips.twin_text(path, twin) for path, twin in clips.find_twins(data_dir, found)}
     failed = twins = len(problems)
-    work = []
-    listings = Listings()
-    for clip, path in found:
-        if path not in problems:
-            note = is_split(data_dir, clip, path, listings.of(path))
-            rows.pop(clip, None)
-            if note:
-                rows[clip] = data.Clip(*clip, note["frames"])
-            else:
-                work.append((clip, path))
+    candidates = [(clip, path) for clip, path in found if path not in problems]
+    done = find_split(data_dir, candidates)
+    work = [(clip, path) for clip, path in candidates if clip not in done]
+    rows = {row[:3]: row for row in clips.split_rows(data_dir)}
+    for clip, _ in work:
+        rows.pop(clip, None)
+    rows.update(done)
 
     try:
         with contextlib.ExitStack() as stack:
@@ -58,11 +55,7 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
                     problems[path] = f"{path}: {'left out, ' if is_failure else ''}{problem}"
     finally:
         # Also when the run is stopped, what is complete can be used.
-        listings = Listings()
-        for clip, path in work:
-            note = is_split(data_dir, clip, path, listings.of(path))
-            if note:
-                rows[clip] = data.Clip(*clip, note["frames"])
+        rows.update(find_split(data_dir, work))
         if rows or os.path.exists(data.data_file(data_dir)):
             data.write_data_file(data_dir, rows.values())
     for problem in sorted(problems.values()):
@@ -115,26 +108,17 @@ class Splitter:
             return [(self._work[numbers[0]][1], None, files.error_text(error))]
 
 
-class Listings:
-    """The names of the files in folders, each of which is listed once."""
-
-    def __init__(self):
-        self._names = {}
-
-    def of(self, path):
-        """A set of the names of the files beside this one."""
-        folder = os.path.dirname(path)
-        if folder not in self._names:
-            self._names[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        return self._names[folder]
-
-
-def is_split(data_dir, clip, path, names):
-    """The note on a clip whose frames were made from just this file and are all among `names`, else None."""
-    note = clips.valid_note(data_dir, clip, path)
-    if note is None or note.get("split") is False:
-        return None
-    return note if all(f"{clip[2]}-{i:04d}.jpg" in names for i in range(1, note["frames"] + 1)) else None
+def find_split(data_dir, found):
+    """{clip: Clip} of those of clips, a list of ((split, class, name), path), whose frames were made from just this file and
+    are all there."""
+    names = functools.cache(lambda folder: set(os.listdir(folder)) if os.path.isdir(folder) else set())
+    rows = {}
+    for clip, path in found:
+        note = clips.valid_note(data_dir, clip, path)
+        if note and not clips.is_unsplit(note) and all(f"{clip[2]}-{i:04d}.jpg" in names(os.path.dirname(path))
+                                                       for i in range(1, note["frames"] + 1)):
+            rows[clip] = data.Clip(*clip, note["frames"])
+    return rows
 
 
 class Extraction:

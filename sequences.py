@@ -78,7 +78,7 @@ def _loaders(dataset):
 def _load(dataset, row, from_video):
     """(Clip, its sampled frames at the network's size as a deque, None or what of it could not be decoded)."""
     note = None if from_video else data.read_frames_note(dataset.data_dir, row)
-    return load_video(dataset, row) if from_video or note and note.get("split") is False else load_frames(dataset, row)
+    return load_video(dataset, row) if from_video or clips.is_unsplit(note) else load_frames(dataset, row)
 
 
 def load_frames(dataset, row):
@@ -112,7 +112,7 @@ def load_video(dataset, row):
             break
         expected = count
     note = data.read_frames_note(dataset.data_dir, row)
-    if note and note.get("split") is False and note["frames"] != count:
+    if clips.is_unsplit(note) and note["frames"] != count:
         clips.write_note(dataset.data_dir, row, made_from, count, reader.info.fps, split=False)
     if count < dataset.seq_length:
         raise ValueError(f"{count} frames are fewer than the sequence length {dataset.seq_length}")

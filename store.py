@@ -4,6 +4,8 @@ import os
 
 import numpy as np
 
+from data import FEATURES_LENGTH
+
 
 class FolderStore:
     """The dataset's own folder. dataset: a DataSet. identity: of the features, see inception.features_id."""
@@ -33,7 +35,7 @@ class UrlStore:
     def __init__(self, dataset, identity, url):
         self._dataset, self._identity, self._url = dataset, identity, url
         self._files, self._root = _open(url)
-        self._size = len(_npy(np.empty((dataset.seq_length, 2048))))
+        self._size = len(_npy(np.empty((dataset.seq_length, FEATURES_LENGTH))))
 
     def has(self, row):
         """Whether a Clip's features are there, by their size."""

@@ -11,12 +11,12 @@ from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, ROOT, run
 
 # One process does all, so that what compiles slowly is compiled once.
 WHOLE_JOB = """
-import functools, json, sys
+import functools, sys
 import numpy as np
 import cli
 cli.import_keras(and_tensorflow=True)
 import keras
-import clasify, evaluate, extract_features, extractor, train
+import clasify, extract_features, extractor, train
 from data import DataSet
 from models import ResearchModel
 arguments, other, video, results, random_weights = sys.argv[1:5], *sys.argv[5:]

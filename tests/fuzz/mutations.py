@@ -3,8 +3,9 @@ import json
 
 from hypothesis import strategies as st
 
+KINDS = ["flip", "overwrite", "delete", "insert", "repeat", "truncate"]
 # A mutation: (kind, where as a share of the file, how long, bytes to put there)
-_EDITS = st.tuples(st.sampled_from(["flip", "overwrite", "delete", "insert", "repeat", "truncate"]),
+_EDITS = st.tuples(st.sampled_from(KINDS),
                    st.floats(0, 1, exclude_max=True), st.integers(1, 64), st.binary(max_size=16))
 
 

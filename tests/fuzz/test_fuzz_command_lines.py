@@ -6,6 +6,8 @@ from conftest import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import video
+
 SCRIPTS = {
     "extract_files.py": ["mp4", ".MP4", "--max-frames", "--max-pixels"],
     "extract_features.py": ["75", "2", "--weights", "random", "imagenet", "--precision", "float16"],
@@ -20,7 +22,8 @@ ANY = ["--data-dir", "data", "nowhere", "--quiet", "--help", "--", "-1", "0", "1
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_command_lines(tmp_path, script):
+def test_command_lines(tmp_path, monkeypatch, script):
+    monkeypatch.setattr(video, "MAX_PIXELS", video.MAX_PIXELS)  # --max-pixels sets it for the whole process
     folder = tmp_path / "project"
     (folder / "data/train/A").mkdir(parents=True)
     (folder / "data/train/A/a.mp4").write_bytes(b"no video")

@@ -146,16 +146,15 @@ READ_MUTATED = """
 import sys
 import checkpoint
 import random
-from mutations import apply
+from mutations import KINDS, apply
 from models import ResearchModel
 checkpoint.READING_SECONDS = 5
 whole = open(sys.argv[1], "rb").read()
 name, seed, count = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-kinds = ["flip", "overwrite", "delete", "insert", "repeat", "truncate"]
 model = ResearchModel(2, seq_length=4, features_length=16, units=8)
 for number in range(seed, seed + count):
     r = random.Random(number)
-    edits = [(r.choice(kinds), r.random(), r.randint(1, 64), r.randbytes(r.randint(0, 16))) for _ in range(r.randint(1, 4))]
+    edits = [(r.choice(KINDS), r.random(), r.randint(1, 64), r.randbytes(r.randint(0, 16))) for _ in range(r.randint(1, 4))]
     open(name, "wb").write(apply(whole, edits))
     print(number, flush=True)
     try:
