@@ -65,8 +65,8 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
         for folder in {os.path.dirname(clip_path(data_dir, cut)) for cut in new}:
             os.makedirs(folder, exist_ok=True)
             files.sweep(folder)
-        futures = [pool.submit(cutting.cut_clip, recording, Fraction(cut.start), frames, info.fps, clip_path(data_dir, cut))
-                   for cut in new]
+        cutter = cutting.ClipCutter(recording, info.fps) if new else None
+        futures = [pool.submit(cutter.cut, Fraction(cut.start), frames, clip_path(data_dir, cut)) for cut in new]
         try:
             for future in as_completed(futures):
                 bar.update()

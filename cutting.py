@@ -1,27 +1,125 @@
 """ffmpeg jobs that cut recordings: training clips of equal length, and copies without some classes."""
+import math
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
+from fractions import Fraction
 
 import files
 import video
+from watchdog import Watchdog, read_progress
 
 ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+# Seconds before a clip to which ffmpeg is sent to look for it, one after the other; None: the recording's beginning. Encoders
+# put key frames up to 10 s apart by default.
+MARGINS = (1, 15, 120, None)
+PATIENCE = 3600  # seconds that ffmpeg may take on its way to the first frame it writes
+PHASE_FRAMES = 100  # frames whose times tell where a recording's frames begin
+COUNTED_FROM = 1  # place in MARGINS of the first that is enough to count frames, see ClipCutter
+COPIED = ("-map", "0:V:0", "-map", "0:a?", "-c", "copy")  # streams, as they are
 EVEN = "crop=trunc(iw/2)*2:trunc(ih/2)*2"  # what yuv420p needs
 
 
-def cut_clip(recording, start, frames, fps, path):
-    """Encodes a clip of exactly so many frames at fps, a Fraction, from `start`, in seconds; it appears whole or not at all.
+class ClipCutter:
+    """Cuts clips from one recording, exact to the frame whatever its container; threads may share it.
 
-    Raises ValueError if the recording doesn't hold so many frames there, OSError if the clip can't be written.
+    ffmpeg's `-ss` finds its place in an index. MPEG-TS and MPEG-PS have none, and there it lands up to a group of pictures
+    late. So it is sent well before the clip, and the first frame that comes out tells whether it landed there: if not, from
+    farther away, at last from the recording's beginning. `-copyts -start_at_zero` keeps the recording's own times.
+
+    recording: path of a video. fps: its frame rate, a Fraction.
     """
-    # Half a frame early: a time is rounded somewhere on its way, and its frame must not be missed.
-    begin = max(0.0, float(start) - 0.5 / float(fps))
-    arguments = ["-threads", "1", "-ss", f"{begin:.6f}", *video.source(recording), "-map", "0:V:0", "-an", "-sn", "-dn",
-                 "-vf", f"setpts=PTS-STARTPTS,fps={fps},{EVEN}", "-frames:v", str(frames), *ENCODE, "-crf", "16",
-                 "-threads", "1"]
-    _run(arguments, path, lambda partial: check_frames(recording, start, partial, frames))
+
+    def __init__(self, recording, fps):
+        self._recording, self._fps = recording, fps
+        self._first_time = _first_time(recording, fps)
+        self._counts = video.is_program_stream(recording)
+        self._nearest = COUNTED_FROM if self._counts else 0  # place in MARGINS: the nearest that has not failed yet
+
+    def cut(self, start, frames, path):
+        """Encodes a clip of exactly so many frames from the frame that is shown at `start`, in seconds from the recording's
+        beginning, or the next to that; it appears whole or not at all.
+
+        Raises ValueError if the recording doesn't hold so many frames there, OSError if the clip can't be written.
+        """
+        number = math.floor((Fraction(start) - Fraction(self._first_time)) * self._fps + Fraction(1, 2))
+        if number < -1:  # -1: sound that begins a little earlier, the first frame is shown from the beginning
+            raise ValueError(f"{self._recording}: its picture begins at {self._first_time:.3f} s, none is there at "
+                             f"{float(start):.3f} s")
+        first = self._first_time + float(number / self._fps)  # when that frame is shown
+        early = first - 0.5 / float(self._fps)  # a time is rounded somewhere on its way, and its frame must not be missed
+        for place in range(self._nearest, len(MARGINS)):
+            margin = MARGINS[place]
+            seek = () if margin is None or margin >= early else ("-ss", f"{early - margin:.6f}", "-noaccurate_seek")
+            if self._cut(seek, number, first, early, frames, path):
+                self._nearest = max(self._nearest, place)
+                return
+            if not seek:
+                break
+        raise ValueError(f"{self._recording}: it has no frame at {float(start):.3f} s")
+
+    def _cut(self, seek, number, first, early, frames, path):
+        """Cuts a clip after a seek. Returns whether that landed before the clip; otherwise no clip is written."""
+        arguments = ("-copyts", "-start_at_zero", *seek)
+        if self._counts:
+            skipped = self._count(arguments, number)
+            if skipped is None:
+                return False
+            chosen = f"select='gte(n,{skipped})',setpts=N/({self._fps}*TB)"
+        else:
+            # The first frame's own time may be wrong: nothing is before it that would have to go.
+            chosen = f"{f'trim=start={early:.6f},' if number > 0 else ''}setpts=PTS-({first:.6f})/TB"
+
+        def check(partial):
+            if seek and not self._counts and not _landed(landing.name, early):
+                raise _Late
+            check_frames(self._recording, first, partial, frames)
+
+        with tempfile.NamedTemporaryFile("r") as landing:
+            try:
+                _run(["-threads", "1", *arguments, *video.source(self._recording),
+                      "-map", "0:V:0", *video.times_output(landing.name, mapped=True, options=("-frames:v", "1")),
+                      "-map", "0:V:0", "-an", "-sn", "-dn", "-vf", f"{chosen},fps={self._fps}:start_time=0,{EVEN}",
+                      "-frames:v", str(frames), *ENCODE, "-crf", "16", "-threads", "1"], path, check)
+            except _Late:
+                return False
+        return True
+
+    def _count(self, arguments, number):
+        """How many of the frames that come after a seek are before frame `number` of the recording, None if it is not known.
+
+        MPEG-PS gives a time to some frames only, and ffmpeg guesses those of others wrong by some frames here and there. Most
+        are right, so that all of them together tell which frame of the recording is the first that came.
+        """
+        seconds = MARGINS[COUNTED_FROM] + 2
+        times = video.find_times(self._recording, arguments, most=round(seconds * self._fps))
+        if not len(times):
+            return None
+        before = round((video.first_time(times, self._fps) - self._first_time) * float(self._fps))  # in the recording
+        skipped = number - before
+        return skipped if skipped >= 0 else None
+
+
+def _first_time(recording, fps):
+    """When a recording's first frame is shown, in seconds from its beginning, see video.first_time."""
+    times = video.find_times(recording, most=PHASE_FRAMES)
+    if not len(times):
+        raise ValueError(f"{recording}: no frame can be decoded")
+    return video.first_time(times, fps)
+
+
+class _Late(Exception):
+    """ffmpeg's seeking landed behind the place that was wanted."""
+
+
+def _landed(times, early):
+    """Whether the first time in a file of video.times_output is not after `early`, in seconds."""
+    with open(times) as file:
+        found = video.read_stamps(file)
+    return bool(found) and found[0] <= early
 
 
 def check_frames(recording, start, partial, frames):
@@ -31,7 +129,7 @@ def check_frames(recording, start, partial, frames):
     except ValueError:  # ffmpeg had nothing to put into it
         found = 0
     if found != frames:
-        raise ValueError(f"{recording}: at {float(start):.3f} s it has {found} frames for a clip of {frames}")
+        raise ValueError(f"{recording}: at {start:.3f} s it has {found} frames for a clip of {frames}")
 
 
 def kept_name(output, recording, exact):
@@ -62,17 +160,67 @@ def keep(timeline, classes, path, exact=False, quiet=False):
     parts = files.partial_name(path, ".parts")
     os.mkdir(parts)
     try:
-        names = []
+        recording, names = timeline.video, []
+        if not video.has_index(recording):
+            recording = os.path.join(parts, "recording.mkv")  # which has one
+            _run(["-fflags", "+genpts", *video.source(timeline.video), *COPIED], recording, progress=None if quiet else total)
+            # What AVI tells of the order of frames is not enough to keep their times.
+            moved = _first_time(recording, timeline.fps) - _first_time(timeline.video, timeline.fps)
+            stretches = [(start + moved, end + moved) for start, end in stretches]
         for number, (start, end) in enumerate(stretches):
             names.append(f"{number}.mkv")  # holds whatever the recording holds
-            _run(["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}", *video.source(timeline.video), "-map", "0:V:0", "-map", "0:a?",
-                  "-c", "copy", "-avoid_negative_ts", "make_zero"], os.path.join(parts, names[-1]))
+            seek = _seek_to_key_frame(recording, start)
+            # A millisecond less: the frame that begins at `end` must not come along for a rounded time.
+            _run(["-ss", f"{seek:.6f}", "-t", f"{end - seek - 0.001:.6f}", *video.source(recording), *COPIED,
+                  "-avoid_negative_ts", "make_zero"], os.path.join(parts, names[-1]))
+        unclean = sum(not _begins_anew(os.path.join(parts, name)) for name in names[1:])
+        if unclean:
+            print(f"{path}: at {unclean} of its {len(names) - 1} seams the recording has an open group of pictures, of which "
+                  f"players may leave out up to half a second; --exact cuts cleanly", file=sys.stderr)
         with open(os.path.join(parts, "list"), "w", encoding="ascii") as file:
             file.write("ffconcat version 1.0\n" + "".join(f"file {name}\n" for name in names))
         _run(["-protocol_whitelist", "file,pipe", "-f", "concat", "-i", f"file:{os.path.join(parts, 'list')}", "-map", "0",
               "-c", "copy"], path)
     finally:
         shutil.rmtree(parts, ignore_errors=True)
+
+
+def _seek_to_key_frame(recording, start):
+    """What to tell ffmpeg's -ss so that a recording that has an index is copied from the last key frame on that is shown at
+    or before `start`; both in seconds.
+
+    By itself ffmpeg goes by the time at which a key frame is decoded, which is before it is shown: so it may land on one
+    that is shown after `start`. And in some containers it looks 0.13 s before what it was told (dts_heuristic in ffmpeg's
+    ffmpeg_demux.c), so that it may land one key frame too early.
+    """
+    options = ("-copyts", "-start_at_zero")
+    key_frame = 0.0
+    for margin in MARGINS:
+        seek = () if margin is None or margin >= start else ("-ss", f"{start - margin:.6f}", "-noaccurate_seek")
+        times = video.find_times(recording, ("-skip_frame", "nokey", *options, *seek), until=start + 0.001)
+        if len(times):
+            key_frame = float(times.max())
+            break
+    for seek in (key_frame + 0.001, key_frame + 0.132):
+        landed = video.find_times(recording, (*options, "-ss", f"{seek:.6f}", "-noaccurate_seek"), most=1)
+        if len(landed) and abs(landed[0] - key_frame) < 0.002:
+            return seek
+    return key_frame + 0.001
+
+
+def _begins_anew(part):
+    """Whether a video begins with a picture before which decoders forget all others, as far as H.264 and HEVC are concerned:
+    an IDR picture."""
+    def first_packet(*options):
+        """(codec, time) of the first packet, as ffmpeg's framecrc tells them."""
+        command = [video.find_ffmpeg(), "-nostdin", "-v", "error", *video.source(part), "-map", "0:V:0", "-c", "copy", *options,
+                   "-frames:v", "1", "-f", "framecrc", "-"]
+        report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
+        return [re.findall(pattern, report, re.M)[:1] for pattern in (r"^#codec_id 0: (\w+)", r"^0,[^,]*,\s*(-?\d+)")]
+
+    codec, time = first_packet()
+    idr_units = {"h264": "5", "hevc": "19|20"}.get("".join(codec))
+    return idr_units is None or first_packet("-bsf:v", f"filter_units=pass_types={idr_units}")[1] == time
 
 
 def _exact_arguments(timeline, stretches):
@@ -102,14 +250,17 @@ def _run(arguments, path, check=None, progress=None):
                                     "pipe:1", *arguments, f"file:{partial}"], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
         try:
-            for line in process.stdout:
-                if line.startswith("out_time_us=") and line[12:].strip().isdigit():
-                    bar.update(int(line[12:]) / 1e6 - bar.n)
-            process.wait()
+            # Before it writes, ffmpeg may have to go through the whole recording without a word.
+            with Watchdog(process, seconds=PATIENCE) as watchdog:
+                for _, seconds in read_progress(process, watchdog):
+                    bar.update(seconds - bar.n)
+                process.wait()
         finally:
             process.kill()
             process.stdout.close()
             process.wait()
+        if watchdog.barked:
+            raise OSError(f"{path}: can't be written ({video.stall_text(watchdog)})")
         log.seek(0)
         stderr = log.read()
         if video.has_failed(process.returncode, stderr):

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 import files
+from edit_lists import check_edits
+from watchdog import Watchdog, read_progress
 
 # Containers, as ffmpeg's demuxers are called. None of those that name other files or hosts, which ffmpeg would open: HLS,
 # DASH, concat, image patterns, SDP and the like.
@@ -29,6 +31,10 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 # Pixels of a frame at most, twice those of 8K: a header of some bytes may announce any number. --max-pixels changes it.
 MAX_PIXELS = 2 ** 26
+# Bytes that a file has for each of its frames at least: "the same again" takes so many with its entry in the container.
+# From less, an edit list that repeats what is there could make frames without end.
+BYTES_PER_FRAME = 4
+FEWEST_FRAMES = 1000  # that a file may have however small it is
 # Frame rates outside of this are a container's time base rather than the rate of its frames.
 MAX_FPS = 300
 
@@ -67,6 +73,10 @@ def probe(path):
     import cv2
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such video file")
+    try:
+        check_edits(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     with _named_for_opencv(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     try:
@@ -121,12 +131,36 @@ def count_frames(path):
 
 
 def _decode(path):
-    """(frames, seconds) of a video, by decoding everything."""
-    command = [find_ffmpeg(), *_input(path), *passthrough(), "-f", "null", "-progress", "pipe:1", "-"]
-    report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace").stdout
-    frames = re.findall(r"^frame=\s*(\d+)", report, re.M)
-    times = re.findall(r"^out_time_us=(\d+)", report, re.M)
-    return int(frames[-1]) if frames else 0, int(times[-1]) / 1e6 if times else 0
+    """(frames, seconds) of a video, by decoding everything. Raises ValueError, naming the file, if that does not end."""
+    most = frame_limit(path)
+    command = [find_ffmpeg(), *_input(path), *passthrough(), "-frames:v", str(most + 1), "-f", "null", "-progress", "pipe:1",
+               "-"]
+    frames, seconds = 0, 0.0
+    with _popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                errors="replace") as process, Watchdog(process) as watchdog:
+        for frames, seconds in read_progress(process, watchdog):  # noqa: B007
+            pass
+    if watchdog.barked:
+        raise ValueError(f"{path}: {stall_text(watchdog)}")
+    if frames > most:
+        raise ValueError(f"{path}: {repeated_text(path)}")
+    return frames, seconds
+
+
+def frame_limit(path):
+    """How many frames can be in a file, by its size."""
+    return max(FEWEST_FRAMES, os.path.getsize(path) // BYTES_PER_FRAME)
+
+
+def repeated_text(path):
+    """Why a file with more frames than that is refused."""
+    return (f"more than {frame_limit(path)} frames come out of {os.path.getsize(path)} bytes, an edit list repeats them; "
+            f"encode it anew with ffmpeg")
+
+
+def stall_text(watchdog):
+    """Why a file on which ffmpeg was stuck is refused."""
+    return f"ffmpeg made no progress with it for {watchdog.seconds:g} s and was ended"
 
 
 def _input(path):
@@ -190,19 +224,30 @@ def split_into_frames(path, folder, on_start=None, most=None):
     Returns (number of frames, VideoInfo, None or a line on what could not be decoded).
     Raises OSError or ValueError with a reason if no frame can be had, or the frames can't be written.
     """
-    info, absolute = probe(path), os.path.abspath(path)
+    info, absolute, limit = probe(path), os.path.abspath(path), frame_limit(path)
     # Relative to `folder`: a % in the path would be taken for a frame number.
     command = [find_ffmpeg(), "-threads", "1", *_input(absolute), *passthrough(), "-vf", JPEG_FILTER,
-               *JPEG_QUALITY, "-threads", "1", *(("-frames:v", str(most + 1)) if most else ()), "-f", "image2", "%04d.jpg"]
-    process = _popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    if on_start:
-        on_start(process)
-    stderr = process.communicate()[1]
+               *JPEG_QUALITY, "-threads", "1", "-frames:v", str(min(most or limit, limit) + 1), "-progress", "pipe:1",
+               "-f", "image2", "%04d.jpg"]
+    with tempfile.TemporaryFile() as log, _popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                                 stderr=log, text=True, errors="replace") as process:
+        if on_start:
+            on_start(process)
+        with Watchdog(process) as watchdog:
+            for _ in read_progress(process, watchdog):
+                pass
+            process.wait()
+        log.seek(0)
+        stderr = log.read()
     frames = len(os.listdir(folder))
+    if watchdog.barked:
+        raise ValueError(stall_text(watchdog))
     if b"No space left" in stderr:
         raise OSError(f"{path}: the disk is full")
     if not frames or process.returncode < 0:
         raise ValueError(reason(stderr, absolute))
+    if frames > limit:
+        raise ValueError(repeated_text(path))
     if most and frames > most:
         raise ValueError(f"it has more than {most} frames; cut clips from it (cut_clips.py), or give a greater --max-frames")
     return frames, info, _loss(absolute, frames, info.frames, process.returncode != 0, stderr)
@@ -225,19 +270,26 @@ class FrameReader:
         # PPM frames carry their size; rgb24 leaves the conversion, with the source's matrix and range, to ffmpeg.
         command = [find_ffmpeg(), *_input(self.path), *passthrough(),
                    "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
-        frames = 0
+        frames, most = 0, frame_limit(self.path)
         with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("r") as times:
-            process = _popen(command + _times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            process = _popen(command + times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=log, bufsize=1 << 20)
             try:
-                while (frame := read_ppm(process.stdout)) is not None:
-                    frames += 1
-                    yield frame
-                failed = process.wait() != 0
+                with Watchdog(process) as watchdog:
+                    while (frame := read_ppm(process.stdout)) is not None:
+                        watchdog.stop()
+                        frames += 1
+                        if frames > most:
+                            raise ValueError(f"{self.path}: {repeated_text(self.path)}")
+                        yield frame
+                        watchdog.start()
+                    failed = process.wait() != 0
             finally:
                 process.kill()
                 process.stdout.close()
                 process.wait()
+            if watchdog.barked:
+                raise ValueError(f"{self.path}: {stall_text(watchdog)}")
             log.seek(0)
             stderr = log.read()
             self.times = _read_times(times, frames, self.info.fps)
@@ -246,29 +298,75 @@ class FrameReader:
         self.loss = _loss(self.path, frames, self.info.frames, failed, stderr)
 
 
+def find_times(path, arguments=(), most=None, until=None):
+    """When the frames of a video are shown, in seconds, float64 (frames,), as they stand in the file: with ffmpeg's further
+    `arguments` for its input, of the first `most` frames, of those before `until`."""
+    with tempfile.NamedTemporaryFile("r") as times:
+        options = ("-frames:v", str(most or frame_limit(path)), *(() if until is None else ("-to", f"{until:.6f}")))
+        with _popen([find_ffmpeg(), "-progress", "pipe:1", *arguments, *_input(path),
+                     *times_output(times.name, mapped=True, options=options)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    text=True, errors="replace") as process, Watchdog(process) as watchdog:
+            for _ in read_progress(process, watchdog):
+                pass
+        return np.array(read_stamps(times))
+
+
 def start_time(path):
     """When a video's first frame is shown, in seconds from the recording's start; its sound may begin earlier."""
-    with tempfile.NamedTemporaryFile("r") as times:
-        subprocess.run([find_ffmpeg(), *_input(path), *_times_output(times.name, mapped=True, options=("-frames:v", "1"))],
-                       stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
-        return float(_read_times(times, 1, 1)[0])
+    times = find_times(path, most=1)
+    return float(times[0]) if len(times) else 0.0
 
 
-def _times_output(path, mapped=False, options=()):
+def has_index(path):
+    """Whether a file is of a kind that tells where its key frames are, as its first bytes tell: MP4, QuickTime, Matroska."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") or head[:4] == b"\x1aE\xdf\xa3"
+
+
+def is_program_stream(path):
+    """Whether a file is MPEG-PS (.mpg, .vob), as its first bytes tell."""
+    with open(path, "rb") as file:
+        return file.read(4) == b"\0\0\1\xba"
+
+
+def times_output(path, mapped=False, options=()):
     """ffmpeg's arguments for an output beside the frames: the time of each in milliseconds, a line each."""
+    # Without a time base of its own, an encoder rounds times to the frame rate that the header tells.
     return [*(() if mapped else ("-map", "0:V:0")), *passthrough(), *options, "-c:v", "wrapped_avframe",
-            "-f", "mkvtimestamp_v2", "-y", f"file:{path}"]
+            "-enc_time_base", "1:90000", "-f", "mkvtimestamp_v2", "-y", f"file:{path}"]
 
 
 def _read_times(file, frames, fps):
-    """Seconds at which so many frames are shown, float64, from what _times_output wrote. Where they are a constant rate's,
-    rounded, they are that rate's; where there are none, too."""
+    """Seconds at which so many frames are shown, float64, from what times_output wrote. Where they are a constant rate's,
+    rounded or guessed by ffmpeg, they are that rate's; where there are none, too."""
     regular = np.arange(frames) / float(fps)
-    found = [float(line) / 1000 for line in file if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?\n?", line)][:frames]
+    found = read_stamps(file)[:frames]
     if len(found) < frames or not frames:
         return regular
     found = np.maximum.accumulate(found)
-    return found[0] + regular if np.abs(found - found[0] - regular).max() < 0.5 / float(fps) else found
+    return first_time(found, fps) + regular if _is_regular(found, fps) else found
+
+
+def first_time(times, fps):
+    """When the first frame is shown, in seconds, if frames with these times come at a constant rate: most of them say so,
+    the first itself may be wrong (of H.264 in AVI it is)."""
+    return float(np.median(times - np.arange(len(times)) / float(fps)))
+
+
+def _is_regular(times, fps):
+    """Whether frames are shown at a constant rate, as far as a file's times tell.
+
+    MPEG-PS gives a time to some frames only. Of the others ffmpeg guesses some wrong by up to 3 frames, for a second or
+    two, and all is well again.
+    """
+    off = np.abs(times - first_time(times, fps) - np.arange(len(times)) / float(fps)) * float(fps)  # in frames
+    return off.max() < 0.5 or (off.max() < 3.5 and (off < 0.5).mean() > 0.8)
+
+
+def read_stamps(file):
+    """The times in what times_output wrote, in seconds."""
+    return [float(line) / 1000 for line in file if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?\n?", line)]
 
 
 def read_ppm(stream):
