@@ -300,7 +300,7 @@ class FrameReader:
 
 def find_times(path, arguments=(), most=None, until=None):
     """When the frames of a video are shown, in seconds, float64 (frames,), as they stand in the file: with ffmpeg's further
-    `arguments` for its input, of the first `most` frames, of those before `until`."""
+    `arguments` for its input, of the first `most` frames, of those before `until`. Raises ValueError if ffmpeg is stuck."""
     with tempfile.NamedTemporaryFile("r") as times:
         options = ("-frames:v", str(most or frame_limit(path)), *(() if until is None else ("-to", f"{until:.6f}")))
         with _popen([find_ffmpeg(), "-progress", "pipe:1", *arguments, *_input(path),
@@ -308,6 +308,8 @@ def find_times(path, arguments=(), most=None, until=None):
                     text=True, errors="replace") as process, Watchdog(process) as watchdog:
             for _ in read_progress(process, watchdog):
                 pass
+        if watchdog.barked:
+            raise ValueError(f"{path}: {stall_text(watchdog)}")
         return np.array(read_stamps(times))
 
 
