@@ -164,8 +164,8 @@ class Results(NamedTuple):
                 raise cli.UsageError(f"{path} is the video itself; give the result another name with --output")
         if len(set(paths)) < len(paths):
             raise cli.UsageError(f"{self.output} would be written twice; give it a name that ends in .avi with --output")
-        folder, name = os.path.split(os.path.abspath(self.output))
-        files.sweep(folder, os.path.splitext(name)[0])
+        folder, name = os.path.split(os.path.splitext(os.path.abspath(self.output))[0])
+        files.sweep(folder, (name, f"{name}-kept"))
 
     def write(self, timeline, keep, exact, saved_model, quiet):
         """Writes all but result.avi."""

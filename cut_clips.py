@@ -35,6 +35,7 @@ class Cut(NamedTuple):
     frames: int
 
 
+@files.one_run_at_a_time(unless=lambda given: given["dry_run"], make=True)
 def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, seed=0, edl_class="Commercial", rest=None,
               dry_run=False, quiet=False):
     """Cuts clips. Returns the number of those that failed.
@@ -57,9 +58,8 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
     describe(cuts, new, frames, info.fps)
     if dry_run:
         return 0
-    os.makedirs(data_dir, exist_ok=True)
     problems = []
-    with files.locked(data_dir), tqdm(total=len(new), unit="clip", desc="Cutting", disable=quiet or not new) as bar, \
+    with tqdm(total=len(new), unit="clip", desc="Cutting", disable=quiet or not new) as bar, \
             ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         write_cuts(data_dir, {*known, *cuts})  # before the clips: a number is given once, however the run ends
         for folder in {os.path.dirname(clip_path(data_dir, cut)) for cut in new}:

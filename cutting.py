@@ -1,6 +1,5 @@
 """ffmpeg jobs that cut recordings: training clips of equal length, and copies without some classes."""
 import os
-import shutil
 import subprocess
 import tempfile
 
@@ -60,8 +59,8 @@ def keep(timeline, classes, path, exact=False, quiet=False):
     if exact:
         return _run(_exact_arguments(timeline, stretches), path, progress=None if quiet else total)
     parts = files.partial_name(path, ".parts")
-    os.mkdir(parts)
     try:
+        os.mkdir(parts)
         names = []
         for number, (start, end) in enumerate(stretches):
             names.append(f"{number}.mkv")  # holds whatever the recording holds
@@ -72,7 +71,7 @@ def keep(timeline, classes, path, exact=False, quiet=False):
         _run(["-protocol_whitelist", "file,pipe", "-f", "concat", "-i", f"file:{os.path.join(parts, 'list')}", "-map", "0",
               "-c", "copy"], path)
     finally:
-        shutil.rmtree(parts, ignore_errors=True)
+        files.discard(parts)
 
 
 def _exact_arguments(timeline, stretches):

@@ -18,6 +18,7 @@ import store
 CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
 
 
+@files.one_run_at_a_time(shared=lambda given: given["shard"] is not None)
 def extract_features(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", quiet=False,
                      precision="float32", from_video=False, shard=None, ray=None, workers=None, cpus=None, sequences_url=None):
     """Saves the feature sequences that are missing.
@@ -157,10 +158,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
 
     def work():
-        with files.locked(args.data_dir, shared=args.shard is not None):
-            return 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir,
-                                         args.weights, args.quiet, args.precision, args.from_video, args.shard, args.ray,
-                                         args.workers, args.cpus, args.sequences) else 0
+        return 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir, args.weights,
+                                     args.quiet, args.precision, args.from_video, args.shard, args.ray, args.workers,
+                                     args.cpus, args.sequences) else 0
     return cli.run(work)
 
 

@@ -302,11 +302,11 @@ class VideoWriter:
         self.path = os.fspath(path)
         self._rate, self._pixel_aspect, self._sound = fps, pixel_aspect, sound
         self._process = None
-        self._partial = files.partial_name(self.path)
         try:
             if os.path.isdir(self.path):
                 raise IsADirectoryError(0, "it is a folder")
-            open(self._partial, "wb").close()  # tells at once, not after hours, that it can't be written
+            # Tells at once, not after hours, that it can't be written.
+            self._partial = files.partial_name(self.path)
         except OSError as error:
             raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
         self._log = tempfile.TemporaryFile()
@@ -346,8 +346,7 @@ class VideoWriter:
                 self._process.kill()
                 self._process.wait()
             self._log.close()
-            if os.path.exists(self._partial):
-                os.remove(self._partial)
+            files.discard(self._partial)
 
     def _fail(self):
         self._process.wait()
