@@ -238,7 +238,7 @@ def main(argv=None):
                          args.quiet, args.precision, args.hop, args.smooth, args.min_duration, args.export, args.skip,
                          args.keep, args.exact, not args.no_video, not args.no_audio, args.plain, args.report)
         return 1 if result.loss else 0
-    return cli.run(work)
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

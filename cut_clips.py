@@ -21,6 +21,7 @@ import cutting
 import data
 import files
 import labels as label_files
+import processes
 import video
 
 
@@ -76,6 +77,7 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
                     problems.append(str(error))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            processes.kill_all()
             raise
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
@@ -200,7 +202,7 @@ def main(argv=None):
         failed = cut_clips(args.recording, args.labels, args.seconds, args.data_dir, args.test_split, args.seed, args.edl_class,
                            args.rest, args.dry_run, args.quiet)
         return 1 if failed else 0
-    return cli.run(work)
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

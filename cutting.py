@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 
 import files
+import processes
 import video
 
 ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
@@ -97,9 +98,9 @@ def _run(arguments, path, check=None, progress=None):
     with files.written_whole(path, os.path.splitext(path)[1]) as partial, tempfile.TemporaryFile() as log, \
             tqdm(total=progress, unit="s", desc=f"Writing {path}", disable=progress is None,
                  bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
-        process = subprocess.Popen([video.find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-y", "-progress",
-                                    "pipe:1", *arguments, f"file:{partial}"], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        process = processes.popen([video.find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-y", "-progress",
+                                   "pipe:1", *arguments, f"file:{partial}"], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             for line in process.stdout:
                 if line.startswith("out_time_us=") and line[12:].strip().isdigit():

@@ -161,7 +161,7 @@ def main(argv=None):
         return 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir, args.weights,
                                      args.quiet, args.precision, args.from_video, args.shard, args.ray, args.workers,
                                      args.cpus, args.sequences) else 0
-    return cli.run(work)
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def main(argv=None):
 
     def work():
         return 1 if extract_files(args.extension, args.data_dir, args.quiet, args.max_frames, args.ray, args.workers) else 0
-    return cli.run(work)
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

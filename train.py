@@ -199,7 +199,7 @@ def main(argv=None):
                        args.validation_split, args.epochs, args.batch_size, args.seed, args.quiet, args.precision, args.units,
                        args.group, args.resume, args.devices)
         return 1 if result["failed"] else 0
-    return cli.run(work)
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

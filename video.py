@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 import files
+import processes
 
 # Containers, as ffmpeg's demuxers are called. None of those that name other files or hosts, which ffmpeg would open: HLS,
 # DASH, concat, image patterns, SDP and the like.
@@ -123,7 +124,7 @@ def count_frames(path):
 def _decode(path):
     """(frames, seconds) of a video, by decoding everything."""
     command = [find_ffmpeg(), *_input(path), *passthrough(), "-f", "null", "-progress", "pipe:1", "-"]
-    report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace").stdout
+    report = processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace").stdout
     frames = re.findall(r"^frame=\s*(\d+)", report, re.M)
     times = re.findall(r"^out_time_us=(\d+)", report, re.M)
     return int(frames[-1]) if frames else 0, int(times[-1]) / 1e6 if times else 0
@@ -140,15 +141,10 @@ def source(path):
             "-i", f"file:{os.fspath(path)}"]
 
 
-def _popen(command, **kwargs):
-    """A subprocess.Popen that Ctrl-C in a terminal does not reach: we end it ourselves, and know that we did."""
-    return subprocess.Popen(command, start_new_session=True, **kwargs)
-
-
 @functools.cache
 def passthrough():
     """ffmpeg's arguments for 'each decoded frame once, none dropped or doubled to keep a rate'."""
-    version = subprocess.run([find_ffmpeg(), "-version"], capture_output=True, text=True, errors="replace").stdout
+    version = processes.run([find_ffmpeg(), "-version"], capture_output=True, text=True, errors="replace").stdout
     libavcodec = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", version)
     # ffmpeg 5.1 (libavcodec 59.37) renamed -vsync, and later ones dropped the old name.
     recent = libavcodec is None or tuple(map(int, libavcodec.groups())) >= (59, 37, 100)
@@ -194,7 +190,7 @@ def split_into_frames(path, folder, on_start=None, most=None):
     # Relative to `folder`: a % in the path would be taken for a frame number.
     command = [find_ffmpeg(), "-threads", "1", *_input(absolute), *passthrough(), "-vf", JPEG_FILTER,
                *JPEG_QUALITY, "-threads", "1", *(("-frames:v", str(most + 1)) if most else ()), "-f", "image2", "%04d.jpg"]
-    process = _popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = processes.popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if on_start:
         on_start(process)
     stderr = process.communicate()[1]
@@ -227,8 +223,8 @@ class FrameReader:
                    "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
         frames = 0
         with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("r") as times:
-            process = _popen(command + _times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=log, bufsize=1 << 20)
+            process = processes.popen(command + _times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=log, bufsize=1 << 20)
             try:
                 while (frame := read_ppm(process.stdout)) is not None:
                     frames += 1
@@ -249,8 +245,8 @@ class FrameReader:
 def start_time(path):
     """When a video's first frame is shown, in seconds from the recording's start; its sound may begin earlier."""
     with tempfile.NamedTemporaryFile("r") as times:
-        subprocess.run([find_ffmpeg(), *_input(path), *_times_output(times.name, mapped=True, options=("-frames:v", "1"))],
-                       stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
+        processes.run([find_ffmpeg(), *_input(path), *_times_output(times.name, mapped=True, options=("-frames:v", "1"))],
+                      stdin=subprocess.DEVNULL, capture_output=True)
         return float(_read_times(times, 1, 1)[0])
 
 
@@ -320,7 +316,7 @@ class VideoWriter:
                        "-video_size", f"{width}x{height}", "-framerate", str(self._rate), "-i", "pipe:0",
                        *(_sound(self._sound) if self._sound else ()), *passthrough(), "-vf", aspect,
                        "-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-f", "avi", f"file:{self._partial}"]
-            self._process = _popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
+            self._process = processes.popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
         try:
             self._process.stdin.write(np.ascontiguousarray(frame))
         except BrokenPipeError:
