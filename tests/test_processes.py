@@ -154,7 +154,6 @@ if sys.argv[3] == "guard":
     processes._guard.wait()
     processes.popen(["sleep", sys.argv[2]])
 if sys.argv[3] == "fork" and not os.fork():
-    print("started", flush=True)
     sys.stdin.read()
     os._exit(0)
 if sys.argv[3] == "exit":
