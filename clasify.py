@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import cli
 import files
+from console import print
 from timeline import WRITERS, Timeline, average, clock, find_segments, make_segments
 
 

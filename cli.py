@@ -11,6 +11,7 @@ import traceback
 from fractions import Fraction
 
 import files
+from console import print, printable
 
 # TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,9 +25,14 @@ class UsageError(ValueError):
     """The command line contradicts itself or the files it names: exit code 2."""
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        super().error(printable(message))  # it may name files that a shell found
+
+
 def make_parser(doc):
     """An ArgumentParser that shows the script's docstring, with the options that all scripts have."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default="data", help="folder of the dataset (default: data)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, only results and errors")
     parser.add_argument("--debug", action="store_true", help="show where in the code an error arose: its traceback")
@@ -168,7 +174,7 @@ def run(work, debug=False):
                 while place.tb_next:
                     place = place.tb_next
                 where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
-                return fail(f"unexpected {type(error).__name__} at {where}: {error}; --debug tells more", 1)
+                return fail(f"unexpected {type(error).__name__} at {where}: {' '.join(str(error).split())}; --debug tells more", 1)
             raise
 
 
@@ -213,7 +219,7 @@ def print_traceback(error):
 def fail(message, code):
     """Prints one line on stderr and returns `code`."""
     with contextlib.suppress(OSError):  # the terminal may be gone
-        print("error: " + " ".join(str(message).split()), file=sys.stderr)
+        print(f"error: {str(message).strip()}", file=sys.stderr)
     return code
 
 

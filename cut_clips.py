@@ -23,6 +23,7 @@ import files
 import labels as label_files
 import processes
 import video
+from console import print
 
 
 class Cut(NamedTuple):
@@ -45,7 +46,7 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
     which stretches. edl_class: of what an EDL skips. rest: class of all that has no label. dry_run: print the plan only.
     Raises OSError or ValueError, naming the file and the line, if the recording or the labels can't be used.
     """
-    from tqdm import tqdm
+    from bars import progress
     info = video.probe(recording)
     frames = round(Fraction(seconds) * info.fps)
     if frames < 1:
@@ -60,7 +61,7 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
     if dry_run:
         return 0
     problems = []
-    with tqdm(total=len(new), unit="clip", desc="Cutting", disable=quiet or not new) as bar, \
+    with progress(total=len(new), unit="clip", desc="Cutting", quiet=quiet or not new) as bar, \
             ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         write_cuts(data_dir, {*known, *cuts})  # before the clips: a number is given once, however the run ends
         for folder in {os.path.dirname(clip_path(data_dir, cut)) for cut in new}:

@@ -58,7 +58,7 @@ def keep(timeline, classes, path, exact=False, quiet=False):
         raise ValueError(f"{path}: not written, nothing in {timeline.video} is {' or '.join(classes)}")
     total = sum(end - start for start, end in stretches)
     if exact:
-        return _run(_exact_arguments(timeline, stretches), path, progress=None if quiet else total)
+        return _run(_exact_arguments(timeline, stretches), path, seconds=None if quiet else total)
     parts = files.partial_name(path, ".parts")
     try:
         os.mkdir(parts)
@@ -91,13 +91,13 @@ def _exact_arguments(timeline, stretches):
             *ENCODE, "-crf", "18", "-c:a", "aac", "-b:a", "192k"]
 
 
-def _run(arguments, path, check=None, progress=None):
+def _run(arguments, path, check=None, seconds=None):
     """Runs ffmpeg with an output that appears under its name when it is complete. check: called with its path before.
-    progress: seconds to show in a bar."""
-    from tqdm import tqdm
+    seconds: to show in a bar."""
+    from bars import progress
     with files.written_whole(path, os.path.splitext(path)[1]) as partial, tempfile.TemporaryFile() as log, \
-            tqdm(total=progress, unit="s", desc=f"Writing {path}", disable=progress is None,
-                 bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
+            progress(total=seconds, unit="s", desc=f"Writing {path}", quiet=seconds is None,
+                     bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
         process = processes.popen([video.find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-y", "-progress",
                                    "pipe:1", *arguments, f"file:{partial}"], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=log, text=True)

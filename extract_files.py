@@ -18,6 +18,7 @@ import clips
 import data
 import files
 import video
+from console import print
 
 
 @files.one_run_at_a_time()
@@ -28,7 +29,7 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
 
     Raises FileNotFoundError if there is no such clip, or no ffmpeg.
     """
-    from tqdm import tqdm
+    from bars import progress
     found = clips.find(data_dir, extension)
     video.find_ffmpeg()
     problems = {path: clips.twin_text(path, twin) for path, twin in clips.find_twins(data_dir, found)}
@@ -46,7 +47,8 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
             if ray and work:
                 import cluster
                 stack.enter_context(cluster.connected(ray))
-            bar = stack.enter_context(tqdm(total=len(work), unit="clip", desc="Splitting clips", disable=quiet or not work))
+            bar = stack.enter_context(progress(total=len(work), unit="clip", desc="Splitting clips",
+                                               quiet=quiet or not work))
             outcomes = stack.enter_context(contextlib.closing(
                 split_on_cluster(work, data_dir, max_frames, workers) if ray and work else split_here(work, data_dir, max_frames)))
             for path, is_failure, problem in outcomes:

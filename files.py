@@ -16,6 +16,7 @@ import threading
 import time
 
 import locks
+from console import print
 
 ABANDONED = 24 * 3600  # seconds without a change after which another machine's unfinished file is nobody's
 LONGEST_NAME = 255  # bytes, on nearly every file system

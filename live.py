@@ -15,6 +15,7 @@ import numpy as np
 import cli
 import processes
 import video
+from console import print
 
 # What ffmpeg may open for an address: never a file, whatever a playlist says.
 PROTOCOLS = {"rtsp": "rtsp,rtp,udp,tcp", "rtsps": "rtsp,rtp,tls,tcp", "rtmp": "rtmp,tcp", "rtmps": "rtmps,rtmp,tls,tcp",

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import cli
 import files
+from console import print
 
 EPOCHS = 1000  # at most
 BATCH_SIZE = 16

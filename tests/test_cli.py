@@ -31,7 +31,7 @@ def test_wrong_usage(run_script, arguments):
 
 @pytest.mark.parametrize("error, code, text", [
     (FileNotFoundError(2, "No such file or directory", "a.npy"), 1, "error: a.npy: No such file or directory"),
-    (ValueError("two\nlines"), 1, "error: two lines"),
+    (ValueError("two\nlines"), 1, "error: two\\nlines"),
     (cli.UsageError("40, not 75"), 2, "error: 40, not 75"),
     (KeyboardInterrupt(), 130, "error: stopped by Ctrl-C"),
     (KeyError("x"), 1, "error: unexpected KeyError at test_cli.py:"),
