@@ -12,11 +12,7 @@ from fractions import Fraction
 
 import files
 from console import print, printable
-
-# TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-
+from loading import import_keras, muted  # noqa: F401 (cli.import_keras, as scripts call it)
 
 STOPPING = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
@@ -221,45 +217,3 @@ def fail(message, code):
     with contextlib.suppress(OSError):  # the terminal may be gone
         print(f"error: {str(message).strip()}", file=sys.stderr)
     return code
-
-
-def import_keras(and_tensorflow=False):
-    """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level.
-
-    And without scikit-learn, which takes Keras's wrappers for it a second to import and no script needs those.
-    and_tensorflow: also where it is not the backend, for what needs it all the same.
-    """
-    if "keras" in sys.modules and (not and_tensorflow or "tensorflow" in sys.modules):
-        return
-    hidden = "sklearn" not in sys.modules
-    if hidden:
-        sys.modules["sklearn"] = None
-    try:
-        with muted():
-            import keras  # noqa: F401
-            if and_tensorflow:
-                import tensorflow  # noqa: F401
-    finally:
-        if hidden:
-            del sys.modules["sklearn"]
-
-
-@contextlib.contextmanager
-def muted():
-    """A `with` block in which what libraries in C++ write straight to the process's stderr goes nowhere. What Python writes to
-    sys.stderr does not."""
-    sys.stderr.flush()
-    python, stderr = sys.stderr, os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        if python is sys.__stderr__:
-            sys.stderr = os.fdopen(os.dup(stderr), "w", buffering=1, errors="backslashreplace")
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        if sys.stderr is not python:
-            sys.stderr.close()
-            sys.stderr = python
-        os.close(stderr)
-        os.close(null)
