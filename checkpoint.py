@@ -14,6 +14,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 import files
+import processes
 
 METADATA = "video_classification"  # name of the HDF5 attribute
 READING_SECONDS = 60  # that reading a checkpoint may take, and one more for each 10 MB
@@ -186,8 +187,8 @@ def _try_out(path):
     if identity in _tried:
         return
     try:
-        died = subprocess.run([sys.executable, os.path.abspath(__file__), os.path.abspath(path)], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=READING_SECONDS + status.st_size / 1e7).returncode < 0
+        died = processes.run([sys.executable, os.path.abspath(__file__), os.path.abspath(path)], stdin=subprocess.DEVNULL,
+                             capture_output=True, timeout=READING_SECONDS + status.st_size / 1e7).returncode < 0
     except subprocess.TimeoutExpired:
         died = True
     if died:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import cli
 import files
+from console import print
 from timeline import WRITERS, Timeline, average, clock, find_segments, make_segments
 
 
@@ -164,8 +165,8 @@ class Results(NamedTuple):
                 raise cli.UsageError(f"{path} is the video itself; give the result another name with --output")
         if len(set(paths)) < len(paths):
             raise cli.UsageError(f"{self.output} would be written twice; give it a name that ends in .avi with --output")
-        folder, name = os.path.split(os.path.abspath(self.output))
-        files.sweep(folder, os.path.splitext(name)[0])
+        folder, name = os.path.split(os.path.splitext(os.path.abspath(self.output))[0])
+        files.sweep(folder, (name, f"{name}-kept"))
 
     def write(self, timeline, keep, exact, saved_model, quiet):
         """Writes all but result.avi."""
@@ -238,7 +239,7 @@ def main(argv=None):
                          args.quiet, args.precision, args.hop, args.smooth, args.min_duration, args.export, args.skip,
                          args.keep, args.exact, not args.no_video, not args.no_audio, args.plain, args.report)
         return 1 if result.loss else 0
-    return cli.run(work)
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,37 @@
 """What every script's command line shares: options, argument types, and errors turned into one line and an exit code.
 
-Exit codes: 0 done, 1 a failure, 2 wrong usage, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 a failure, 2 wrong usage; stopped by Ctrl-C 130, by SIGTERM 143, by SIGHUP (a closed terminal) 129.
 """
 import argparse
 import contextlib
 import os
 import signal
 import sys
+import traceback
 from fractions import Fraction
 
 import files
+from console import print, printable
+from loading import import_keras, muted  # noqa: F401 (cli.import_keras, as scripts call it)
 
-# TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+STOPPING = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
 
 class UsageError(ValueError):
     """The command line contradicts itself or the files it names: exit code 2."""
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        super().error(printable(message))  # it may name files that a shell found
+
+
 def make_parser(doc):
     """An ArgumentParser that shows the script's docstring, with the options that all scripts have."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default="data", help="folder of the dataset (default: data)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, only results and errors")
+    parser.add_argument("--debug", action="store_true", help="show where in the code an error arose: its traceback")
     return parser
 
 
@@ -139,86 +146,74 @@ def names(known=None):
     return split
 
 
-def run(work):
-    """Calls work() and returns the exit code: its own (None is 0), or the code of what it raised, said in one line."""
+def run(work, debug=False):
+    """Calls work() and returns the exit code: its own (None is 0), or the code of what it raised, said in one line. debug: its
+    traceback, too."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
-    interrupted = False
+    with stoppable() as stopped:
+        try:
+            return work() or 0
+        except BaseException as error:
+            if debug:
+                print_traceback(error)
+            # A library may turn an interruption into an error of its own (an import cut short becomes an ImportError).
+            if stopped or isinstance(error, KeyboardInterrupt):
+                signum = stopped[0] if stopped else signal.SIGINT
+                return fail(f"stopped by {STOPPING[signum]}; what is complete is kept", 128 + signum)
+            if isinstance(error, UsageError):
+                return fail(error, 2)
+            if isinstance(error, (OSError, ValueError, RuntimeError)):
+                return fail(files.error_text(error), 1)
+            if isinstance(error, Exception):
+                place = error.__traceback__
+                while place.tb_next:
+                    place = place.tb_next
+                where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
+                return fail(f"unexpected {type(error).__name__} at {where}: {' '.join(str(error).split())}; --debug tells more", 1)
+            raise
 
-    def on_sigint(signum, frame):
-        nonlocal interrupted
-        interrupted = True
-        raise KeyboardInterrupt
 
+@contextlib.contextmanager
+def stoppable():
+    """A `with` block that the signals of STOPPING end with a KeyboardInterrupt, so that whatever is in hand is tidied up. Yields
+    a list of those that came."""
+    stopped = []
+
+    def on_signal(signum, frame):
+        stopped.append(signum)
+        # A terminal that is closed sends several: they must not interrupt the tidying up. A second Ctrl-C may.
+        if len(stopped) == 1 or signum == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    before = {}
     try:
-        previous = signal.signal(signal.SIGINT, on_sigint)
-    except ValueError:  # not in the main thread, as in some notebooks: Ctrl-C is theirs
-        previous = None
+        for signum in STOPPING:
+            # nohup means what it says. A shell's `&` ignores Ctrl-C, too, which a person may still send.
+            if signum == signal.SIGINT or signal.getsignal(signum) != signal.SIG_IGN:
+                before[signum] = signal.signal(signum, on_signal)
+    except ValueError:  # not in the main thread, as in some notebooks: signals are theirs
+        pass
     try:
-        return work() or 0
-    except BaseException as error:
-        # A library may turn Ctrl-C into an error of its own (an import cut short becomes an ImportError).
-        if interrupted or isinstance(error, KeyboardInterrupt):
-            return fail("stopped by Ctrl-C; what is complete is kept", 130)
-        if isinstance(error, UsageError):
-            return fail(error, 2)
-        if isinstance(error, (OSError, ValueError, RuntimeError)):
-            return fail(files.error_text(error), 1)
-        if isinstance(error, Exception):
-            place = error.__traceback__
-            while place.tb_next:
-                place = place.tb_next
-            where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
-            return fail(f"unexpected {type(error).__name__} at {where}: {error}", 1)
-        raise
+        yield stopped
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGINT, previous)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def print_traceback(error):
+    """Prints an exception's traceback on stderr, with what it arose from, even where a message hides that."""
+    link = error
+    while link is not None:
+        link.__suppress_context__ = link.__cause__ is not None
+        link = link.__cause__ or link.__context__
+    for part in traceback.format_exception(error):
+        for line in part.splitlines():
+            print(line, file=sys.stderr)
 
 
 def fail(message, code):
     """Prints one line on stderr and returns `code`."""
-    print("error: " + " ".join(str(message).split()), file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"error: {str(message).strip()}", file=sys.stderr)
     return code
-
-
-def import_keras(and_tensorflow=False):
-    """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level.
-
-    And without scikit-learn, which takes Keras's wrappers for it a second to import and no script needs those.
-    and_tensorflow: also where it is not the backend, for what needs it all the same.
-    """
-    if "keras" in sys.modules and (not and_tensorflow or "tensorflow" in sys.modules):
-        return
-    hidden = "sklearn" not in sys.modules
-    if hidden:
-        sys.modules["sklearn"] = None
-    try:
-        with muted():
-            import keras  # noqa: F401
-            if and_tensorflow:
-                import tensorflow  # noqa: F401
-    finally:
-        if hidden:
-            del sys.modules["sklearn"]
-
-
-@contextlib.contextmanager
-def muted():
-    """A `with` block in which what libraries in C++ write straight to the process's stderr goes nowhere. What Python writes to
-    sys.stderr does not."""
-    sys.stderr.flush()
-    python, stderr = sys.stderr, os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        if python is sys.__stderr__:
-            sys.stderr = os.fdopen(os.dup(stderr), "w", buffering=1, errors="backslashreplace")
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        if sys.stderr is not python:
-            sys.stderr.close()
-            sys.stderr = python
-        os.close(stderr)
-        os.close(null)

@@ -6,6 +6,7 @@ import sys
 import data
 import files
 import video
+from console import print
 
 MAX_FRAMES = 100_000  # of a clip: more than an hour
 EXTENSIONS = ("mp4", "avi", "mkv", "mov", "webm", "mpg", "mpeg", "ts", "m4v", "wmv", "flv", "mts", "m2ts", "3gp")
@@ -115,7 +116,7 @@ def list_unsplit(data_dir, quiet=False):
     Raises FileNotFoundError if there are none.
     """
     from concurrent.futures import ThreadPoolExecutor
-    from tqdm import tqdm
+    from bars import progress
     found = find(data_dir)
     problems = {path: twin_text(path, twin) for path, twin in find_twins(data_dir, found)}
 
@@ -134,7 +135,7 @@ def list_unsplit(data_dir, quiet=False):
     rows = {row[:3]: row for row in split_rows(data_dir)}
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         futures = [(path, pool.submit(look, (clip, path))) for clip, path in found if path not in problems]
-        for path, future in tqdm(futures, unit="clip", desc="Listing clips", disable=quiet or not futures):
+        for path, future in progress(futures, unit="clip", desc="Listing clips", quiet=quiet or not futures):
             try:
                 row = future.result()
                 rows[row[:3]] = row

@@ -9,6 +9,7 @@ import logging
 import os
 import queue
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -36,11 +37,14 @@ def connected(address):
     suite, mute = _copy_of_suite(), contextlib.ExitStack()
     try:
         mute.enter_context(cli.muted())
+        sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**where, logging_level=logging.ERROR, log_to_driver=False, runtime_env={"working_dir": suite})
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise RuntimeError(f"the Ray cluster {address} can't be reached ({error}); does it want a token "
                                f"(RAY_AUTH_MODE=token)?") from None
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, sigterm)  # Ray puts its own there
         yield
     finally:
         ray.shutdown()

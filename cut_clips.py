@@ -21,7 +21,9 @@ import cutting
 import data
 import files
 import labels as label_files
+import processes
 import video
+from console import print
 
 
 class Cut(NamedTuple):
@@ -35,6 +37,7 @@ class Cut(NamedTuple):
     frames: int
 
 
+@files.one_run_at_a_time(unless=lambda given: given["dry_run"], make=True)
 def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, seed=0, edl_class="Commercial", rest=None,
               dry_run=False, quiet=False):
     """Cuts clips. Returns the number of those that failed.
@@ -43,7 +46,7 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
     which stretches. edl_class: of what an EDL skips. rest: class of all that has no label. dry_run: print the plan only.
     Raises OSError or ValueError, naming the file and the line, if the recording or the labels can't be used.
     """
-    from tqdm import tqdm
+    from bars import progress
     info = video.probe(recording)
     frames = round(Fraction(seconds) * info.fps)
     if frames < 1:
@@ -57,9 +60,8 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
     describe(cuts, new, frames, info.fps)
     if dry_run:
         return 0
-    os.makedirs(data_dir, exist_ok=True)
     problems = []
-    with files.locked(data_dir), tqdm(total=len(new), unit="clip", desc="Cutting", disable=quiet or not new) as bar, \
+    with progress(total=len(new), unit="clip", desc="Cutting", quiet=quiet or not new) as bar, \
             ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         write_cuts(data_dir, {*known, *cuts})  # before the clips: a number is given once, however the run ends
         for folder in {os.path.dirname(clip_path(data_dir, cut)) for cut in new}:
@@ -76,6 +78,7 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
                     problems.append(str(error))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            processes.kill_all()
             raise
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
@@ -200,7 +203,7 @@ def main(argv=None):
         failed = cut_clips(args.recording, args.labels, args.seconds, args.data_dir, args.test_split, args.seed, args.edl_class,
                            args.rest, args.dry_run, args.quiet)
         return 1 if failed else 0
-    return cli.run(work)
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

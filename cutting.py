@@ -2,14 +2,15 @@
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from fractions import Fraction
 
 import files
+import processes
 import video
+from console import print
 from watchdog import Watchdog, read_progress
 
 ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
@@ -156,23 +157,17 @@ def keep(timeline, classes, path, exact=False, quiet=False):
         raise ValueError(f"{path}: not written, nothing in {timeline.video} is {' or '.join(classes)}")
     total = sum(end - start for start, end in stretches)
     if exact:
-        return _run(_exact_arguments(timeline, stretches), path, progress=None if quiet else total)
-    parts = files.partial_name(path, ".parts")
-    os.mkdir(parts)
-    try:
-        recording, names = timeline.video, []
+        return _run(_exact_arguments(timeline, stretches), path, seconds=None if quiet else total)
+    with files.partial(path, ".parts") as parts:
+        os.mkdir(parts)
+        recording = timeline.video
         if not video.has_index(recording):
             recording = os.path.join(parts, "recording.mkv")  # which has one
-            _run(["-fflags", "+genpts", *video.source(timeline.video), *COPIED], recording, progress=None if quiet else total)
+            _run(["-fflags", "+genpts", *video.source(timeline.video), *COPIED], recording, seconds=None if quiet else total)
             # What AVI tells of the order of frames is not enough to keep their times.
             moved = _first_time(recording, timeline.fps) - _first_time(timeline.video, timeline.fps)
             stretches = [(start + moved, end + moved) for start, end in stretches]
-        for number, (start, end) in enumerate(stretches):
-            names.append(f"{number}.mkv")  # holds whatever the recording holds
-            seek = _seek_to_key_frame(recording, start)
-            # A millisecond less: the frame that begins at `end` must not come along for a rounded time.
-            _run(["-ss", f"{seek:.6f}", "-t", f"{end - seek - 0.001:.6f}", *video.source(recording), *COPIED,
-                  "-avoid_negative_ts", "make_zero"], os.path.join(parts, names[-1]))
+        names = _copy_stretches(recording, stretches, parts)
         unclean = sum(not _begins_anew(os.path.join(parts, name)) for name in names[1:])
         if unclean:
             print(f"{path}: at {unclean} of its {len(names) - 1} seams the recording has an open group of pictures, of which "
@@ -181,8 +176,19 @@ def keep(timeline, classes, path, exact=False, quiet=False):
             file.write("ffconcat version 1.0\n" + "".join(f"file {name}\n" for name in names))
         _run(["-protocol_whitelist", "file,pipe", "-f", "concat", "-i", f"file:{os.path.join(parts, 'list')}", "-map", "0",
               "-c", "copy"], path)
-    finally:
-        shutil.rmtree(parts, ignore_errors=True)
+
+
+def _copy_stretches(recording, stretches, folder):
+    """Copies stretches, (start, end) in seconds, of a recording that has an index, each to a file of a folder. Returns the
+    files' names."""
+    names = []
+    for number, (start, end) in enumerate(stretches):
+        names.append(f"{number}.mkv")  # holds whatever the recording holds
+        seek = _seek_to_key_frame(recording, start)
+        # A millisecond less: the frame that begins at `end` must not come along for a rounded time.
+        _run(["-ss", f"{seek:.6f}", "-t", f"{end - seek - 0.001:.6f}", *video.source(recording), *COPIED,
+              "-avoid_negative_ts", "make_zero"], os.path.join(folder, names[-1]))
+    return names
 
 
 def _seek_to_key_frame(recording, start):
@@ -215,7 +221,7 @@ def _begins_anew(part):
         """(codec, time) of the first packet, as ffmpeg's framecrc tells them."""
         command = [video.find_ffmpeg(), "-nostdin", "-v", "error", *video.source(part), "-map", "0:V:0", "-c", "copy", *options,
                    "-frames:v", "1", "-f", "framecrc", "-"]
-        report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
+        report = processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
         return [re.findall(pattern, report, re.M)[:1] for pattern in (r"^#codec_id 0: (\w+)", r"^0,[^,]*,\s*(-?\d+)")]
 
     codec, time = first_packet()
@@ -239,21 +245,21 @@ def _exact_arguments(timeline, stretches):
             *ENCODE, "-crf", "18", "-c:a", "aac", "-b:a", "192k"]
 
 
-def _run(arguments, path, check=None, progress=None):
+def _run(arguments, path, check=None, seconds=None):
     """Runs ffmpeg with an output that appears under its name when it is complete. check: called with its path before.
-    progress: seconds to show in a bar."""
-    from tqdm import tqdm
+    seconds: to show in a bar."""
+    from bars import progress
     with files.written_whole(path, os.path.splitext(path)[1]) as partial, tempfile.TemporaryFile() as log, \
-            tqdm(total=progress, unit="s", desc=f"Writing {path}", disable=progress is None,
-                 bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
-        process = subprocess.Popen([video.find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-y", "-progress",
-                                    "pipe:1", *arguments, f"file:{partial}"], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+            progress(total=seconds, unit="s", desc=f"Writing {path}", quiet=seconds is None,
+                     bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
+        process = processes.popen([video.find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-y", "-progress",
+                                   "pipe:1", *arguments, f"file:{partial}"], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             # Before it writes, ffmpeg may have to go through the whole recording without a word.
             with Watchdog(process, seconds=PATIENCE) as watchdog:
-                for _, seconds in read_progress(process, watchdog):
-                    bar.update(seconds - bar.n)
+                for _, done in read_progress(process, watchdog):
+                    bar.update(done - bar.n)
                 process.wait()
         finally:
             process.kill()

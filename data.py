@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 import files
+from console import print
 
 SPLITS = ("train", "test")
 CLIPS_FILE = "clips.csv"  # where cut_clips.py notes what it cut from which recording
@@ -166,7 +167,7 @@ class DataSet:
         predictions: probabilities in the order of .classes, (len(classes),) or (1, len(classes)).
         """
         lines = class_lines(self.classes, predictions, nb_to_return)
-        print("\n".join(lines))
+        print(*lines, sep="\n")
         return lines
 
 

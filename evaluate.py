@@ -88,7 +88,7 @@ def main(argv=None):
                         help="of the frames, for a checkpoint that doesn't say, one of the article's repository")
     args = parser.parse_args(argv)
     return cli.run(lambda: evaluate(args.seq_length, args.classes, args.checkpoint, args.data_dir, args.split, args.weights,
-                                    args.size and (*args.size, 3), args.precision) and 0)
+                                    args.size and (*args.size, 3), args.precision) and 0, args.debug)
 
 
 if __name__ == "__main__":

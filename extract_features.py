@@ -14,10 +14,12 @@ import sys
 import cli
 import files
 import store
+from console import print
 
 CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
 
 
+@files.one_run_at_a_time(shared=lambda given: given["shard"] is not None)
 def extract_features(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", quiet=False,
                      precision="float32", from_video=False, shard=None, ray=None, workers=None, cpus=None, sequences_url=None):
     """Saves the feature sequences that are missing.
@@ -82,19 +84,19 @@ def choose_shard(rows, number, count):
 def extract_here(where, rows, weights, precision, from_video, quiet):
     """Extracts sequences in this process. where: arguments of store.open_store. Returns their Outcomes, see
     sequences.extract."""
-    from tqdm import tqdm
+    from bars import progress
     cli.import_keras()
     import sequences
     from extractor import Extractor
     dataset, *_ = where
     extractor = Extractor(dataset.image_shape, weights, precision)
-    with tqdm(total=len(rows) * dataset.seq_length, unit="frame", desc="Extracting features", disable=quiet) as bar:
+    with progress(total=len(rows) * dataset.seq_length, unit="frame", desc="Extracting features", quiet=quiet, wait=True) as bar:
         return list(sequences.extract(extractor, dataset, rows, store.open_store(*where).save, from_video, bar.update))
 
 
 def extract_on_cluster(where, rows, weights, precision, from_video, quiet, address, workers, cpus):
     """Extracts sequences on a Ray cluster. Returns their Outcomes."""
-    from tqdm import tqdm
+    from bars import progress
     import cluster
     import video
     from data import Clip
@@ -102,8 +104,8 @@ def extract_on_cluster(where, rows, weights, precision, from_video, quiet, addre
     seq_length, outcomes = where[0].seq_length, []
     arguments = {"where": where, "rows": rows, "precision": precision, "from_video": from_video, "max_pixels": video.MAX_PIXELS,
                  "weights": weights if weights in ("imagenet", "random") else os.path.abspath(weights)}
-    with cluster.connected(address), tqdm(total=len(rows) * seq_length, unit="frame", desc="Extracting features",
-                                          disable=quiet) as bar:
+    with cluster.connected(address), progress(total=len(rows) * seq_length, unit="frame",
+                                              desc="Extracting features", quiet=quiet, wait=True) as bar:
         for row, is_failure, problem in cluster.run(Worker, arguments, len(rows), max(1, CALL_FRAMES // seq_length), workers,
                                                     cpus):
             outcomes.append(Outcome(Clip(*row), is_failure, problem))
@@ -157,11 +159,10 @@ def main(argv=None):
     args = parser.parse_args(argv)
 
     def work():
-        with files.locked(args.data_dir, shared=args.shard is not None):
-            return 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir,
-                                         args.weights, args.quiet, args.precision, args.from_video, args.shard, args.ray,
-                                         args.workers, args.cpus, args.sequences) else 0
-    return cli.run(work)
+        return 1 if extract_features(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir, args.weights,
+                                     args.quiet, args.precision, args.from_video, args.shard, args.ray, args.workers,
+                                     args.cpus, args.sequences) else 0
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ import clips
 import data
 import files
 import video
+from console import print
 
 
+@files.one_run_at_a_time()
 def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_FRAMES, ray=None, workers=None):
     """Splits all clips with an extension ("mp4", ".MP4") into frames. Returns the number of clips that failed, of which
     those with more than max_frames frames are some. ray: the address of a Ray cluster to work on, see cluster.connected;
@@ -27,7 +29,7 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
 
     Raises FileNotFoundError if there is no such clip, or no ffmpeg.
     """
-    from tqdm import tqdm
+    from bars import progress
     found = clips.find(data_dir, extension)
     video.find_ffmpeg()
     problems = {path: clips.twin_text(path, twin) for path, twin in clips.find_twins(data_dir, found)}
@@ -45,7 +47,8 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
             if ray and work:
                 import cluster
                 stack.enter_context(cluster.connected(ray))
-            bar = stack.enter_context(tqdm(total=len(work), unit="clip", desc="Splitting clips", disable=quiet or not work))
+            bar = stack.enter_context(progress(total=len(work), unit="clip", desc="Splitting clips",
+                                               quiet=quiet or not work))
             outcomes = stack.enter_context(contextlib.closing(
                 split_on_cluster(work, data_dir, max_frames, workers) if ray and work else split_here(work, data_dir, max_frames)))
             for path, is_failure, problem in outcomes:
@@ -137,10 +140,10 @@ class Extraction:
         Frames are made in a hidden folder and moved when all are there; the note that declares them complete is
         removed before and written after, so that a kill at any moment leaves a clip that is done again.
         """
-        staging = files.partial_name(os.path.join(os.path.dirname(path), f"{clip[2]}-frames"))
         made_from = clips.identity(path)
-        os.mkdir(staging)
+        staging = files.partial_name(os.path.join(os.path.dirname(path), f"{clip[2]}-frames"))
         try:
+            os.mkdir(staging)
             frames, info, loss = video.split_into_frames(path, staging, self._register, self.max_frames)
             if self._stopped:
                 raise ValueError("stopped")
@@ -160,7 +163,7 @@ class Extraction:
         except ValueError as error:
             return path, True, str(error).removeprefix(f"{path}: ")
         finally:
-            files.remove_folder(staging)
+            files.discard(staging)
 
     def stop(self):
         """Ends the running ffmpeg processes."""
@@ -189,9 +192,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
 
     def work():
-        with files.locked(args.data_dir):
-            return 1 if extract_files(args.extension, args.data_dir, args.quiet, args.max_frames, args.ray, args.workers) else 0
-    return cli.run(work)
+        return 1 if extract_files(args.extension, args.data_dir, args.quiet, args.max_frames, args.ray, args.workers) else 0
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

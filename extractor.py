@@ -1,13 +1,13 @@
 """Frames in, the features of InceptionV3's avg_pool layer out: batches, streams of frames, image files."""
 import collections
 import itertools
-import os
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+import memory
 from inception import FEATURES_LENGTH, compile_network, load_network, weights_id
 
 # Batches that go through the network at once: while one waits at the end of a layer for its slowest thread, the other
@@ -100,14 +100,13 @@ def limit_threads(count):
 
 
 def _batch_size(pixels):
-    """How many images of so many pixels go through the network together, given the machine's memory."""
+    """How many images of so many pixels go through the network together, given the memory that this process may use."""
     from keras import backend
     gpu = False
     if backend.backend() == "tensorflow":
         import tensorflow as tf
         gpu = bool(tf.config.list_physical_devices("GPU"))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    most = memory // 8 // (STREAMS * BYTES_PER_PIXEL * pixels)
+    most = memory.limit() // 8 // (STREAMS * BYTES_PER_PIXEL * pixels)
     return max(1, min(most, round((GPU_BATCH_PIXELS if gpu else BATCH_PIXELS) / pixels)))
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 import checkpoint
+from console import print
 from data import FEATURES_LENGTH
 
 BEST = "lstm-features.hdf5"  # name of the best checkpoint so far

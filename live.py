@@ -13,7 +13,9 @@ from fractions import Fraction
 import numpy as np
 
 import cli
+import processes
 import video
+from console import print
 
 # What ffmpeg may open for an address: never a file, whatever a playlist says.
 PROTOCOLS = {"rtsp": "rtsp,rtp,udp,tcp", "rtsps": "rtsp,rtp,tls,tcp", "rtmp": "rtmp,tcp", "rtmps": "rtmps,rtmp,tls,tcp",
@@ -138,8 +140,8 @@ class Source:
             self.close()
 
         with tempfile.TemporaryFile() as log:
-            process = self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                                       stderr=log, start_new_session=True, bufsize=1 << 20)
+            process = self._process = processes.popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                                      stderr=log, bufsize=1 << 20)
             frames = 0
             try:
                 while True:

@@ -97,10 +97,10 @@ class Strip:
 def write_result(reader, writer, windows, classes, output, quiet=False, strip=None, times=None):
     """Writes the video's frames, each with the classes of its window, as the Windows come. Returns them as a list. strip: a
     Strip to draw, too; times: of the frames, for it."""
-    from tqdm import tqdm
+    from bars import progress
     from data import class_lines
     written, lines, colors = [], (), None
-    with tqdm(reader, total=reader.info.frames or None, unit="frame", desc=f"Writing {output}", disable=quiet) as bar:
+    with progress(reader, total=reader.info.frames or None, unit="frame", desc=f"Writing {output}", quiet=quiet) as bar:
         frames = iter(bar)
 
         def write(frame):

@@ -10,6 +10,7 @@ import numpy as np
 
 import checkpoint
 import files
+import processes
 import report
 import video
 from overlay import color
@@ -150,7 +151,7 @@ def thumbnails(timeline):
                    f"{(segment.start + segment.end) / 2:.3f}", *video.source(timeline.video), "-map", "0:V:0",
                    "-frames:v", "1", "-vf", f"scale={THUMBNAIL}:trunc({THUMBNAIL}/dar/2)*2,setsar=1", "-q:v", "4", "-f", "image2pipe", "-c:v", "mjpeg",
                    "pipe:1"]
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True).stdout or None
+        return processes.run(command, stdin=subprocess.DEVNULL, capture_output=True).stdout or None
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(picture, timeline.segments))

@@ -8,6 +8,7 @@ import os
 import numpy as np
 
 import files
+from console import print, printable
 
 BINS = 10  # of the reliability diagram
 MISTAKES = 15  # named in a report
@@ -73,23 +74,24 @@ def write(folder, checkpoint, split, truth, probabilities, classes, names):
     path = os.path.join(folder, f"{os.path.splitext(os.path.basename(checkpoint))[0]}-{split}")
     write_json(f"{path}.json", report)
     draw_report(f"{path}.png", report)
-    print(table(report))
+    print(*table(report), sep="\n")
     print(f"The whole report: {path}.png, {path}.json")
     print(headline(report))
     return report
 
 
 def table(report):
-    """The metrics of each class, as a table in text."""
-    width = max(len(row["name"]) for row in report["classes"])
+    """The metrics of each class, as the lines of a table."""
+    names = [printable(row["name"]) for row in report["classes"]]
+    width = max(map(len, names))
     lines = [f"{'':{width}}  clips  precision  recall     F1"]
-    for row in report["classes"]:
+    for name, row in zip(names, report["classes"]):
         precision, recall, f1 = ("-" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
-        lines.append(f"{row['name']:{width}}  {row['clips']:5d}  {precision:>9}  {recall:>6}  {f1:>5}")
+        lines.append(f"{name:{width}}  {row['clips']:5d}  {precision:>9}  {recall:>6}  {f1:>5}")
     lines.append(f"Balanced accuracy {report['balanced_accuracy']:.3f}. Calibration error "
                  f"{report['expected_calibration_error']:.3f}: by so much the probability of the predicted class differs "
                  f"from how often it is right")
-    return "\n".join(lines)
+    return lines
 
 
 def headline(report):

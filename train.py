@@ -14,12 +14,14 @@ from dataclasses import replace
 
 import cli
 import files
+from console import print
 
 EPOCHS = 1000  # at most
 BATCH_SIZE = 16
 ASSUMED_FPS = 25  # the article's, where the length of the clips in seconds was not noted
 
 
+@files.one_run_at_a_time()
 def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", model="lstm",
           validation_split=0.2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=0, quiet=False, precision="float32",
           units=None, group=False, resume=None, devices="one"):
@@ -194,12 +196,11 @@ def main(argv=None):
     args = parser.parse_args(argv)
 
     def work():
-        with files.locked(args.data_dir):
-            result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir, args.weights,
-                           args.model, args.validation_split, args.epochs, args.batch_size, args.seed, args.quiet,
-                           args.precision, args.units, args.group, args.resume, args.devices)
+        result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir, args.weights, args.model,
+                       args.validation_split, args.epochs, args.batch_size, args.seed, args.quiet, args.precision, args.units,
+                       args.group, args.resume, args.devices)
         return 1 if result["failed"] else 0
-    return cli.run(work)
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

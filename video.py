@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 import files
+import processes
 from edit_lists import check_edits
 from watchdog import Watchdog, read_progress
 
@@ -136,8 +137,8 @@ def _decode(path):
     command = [find_ffmpeg(), *_input(path), *passthrough(), "-frames:v", str(most + 1), "-f", "null", "-progress", "pipe:1",
                "-"]
     frames, seconds = 0, 0.0
-    with _popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                errors="replace") as process, Watchdog(process) as watchdog:
+    with processes.running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                           errors="replace") as process, Watchdog(process) as watchdog:
         for frames, seconds in read_progress(process, watchdog):  # noqa: B007
             pass
     if watchdog.barked:
@@ -174,15 +175,10 @@ def source(path):
             "-i", f"file:{os.fspath(path)}"]
 
 
-def _popen(command, **kwargs):
-    """A subprocess.Popen that Ctrl-C in a terminal does not reach: we end it ourselves, and know that we did."""
-    return subprocess.Popen(command, start_new_session=True, **kwargs)
-
-
 @functools.cache
 def passthrough():
     """ffmpeg's arguments for 'each decoded frame once, none dropped or doubled to keep a rate'."""
-    version = subprocess.run([find_ffmpeg(), "-version"], capture_output=True, text=True, errors="replace").stdout
+    version = processes.run([find_ffmpeg(), "-version"], capture_output=True, text=True, errors="replace").stdout
     libavcodec = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", version)
     # ffmpeg 5.1 (libavcodec 59.37) renamed -vsync, and later ones dropped the old name.
     recent = libavcodec is None or tuple(map(int, libavcodec.groups())) >= (59, 37, 100)
@@ -229,8 +225,9 @@ def split_into_frames(path, folder, on_start=None, most=None):
     command = [find_ffmpeg(), "-threads", "1", *_input(absolute), *passthrough(), "-vf", JPEG_FILTER,
                *JPEG_QUALITY, "-threads", "1", "-frames:v", str(min(most or limit, limit) + 1), "-progress", "pipe:1",
                "-f", "image2", "%04d.jpg"]
-    with tempfile.TemporaryFile() as log, _popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                                 stderr=log, text=True, errors="replace") as process:
+    with tempfile.TemporaryFile() as log, processes.running(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+            errors="replace") as process:
         if on_start:
             on_start(process)
         with Watchdog(process) as watchdog:
@@ -272,8 +269,8 @@ class FrameReader:
                    "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
         frames, most = 0, frame_limit(self.path)
         with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("r") as times:
-            process = _popen(command + times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=log, bufsize=1 << 20)
+            process = processes.popen(command + times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=log, bufsize=1 << 20)
             try:
                 with Watchdog(process) as watchdog:
                     while (frame := read_ppm(process.stdout)) is not None:
@@ -303,9 +300,10 @@ def find_times(path, arguments=(), most=None, until=None):
     `arguments` for its input, of the first `most` frames, of those before `until`. Raises ValueError if ffmpeg is stuck."""
     with tempfile.NamedTemporaryFile("r") as times:
         options = ("-frames:v", str(most or frame_limit(path)), *(() if until is None else ("-to", f"{until:.6f}")))
-        with _popen([find_ffmpeg(), "-progress", "pipe:1", *arguments, *_input(path),
-                     *times_output(times.name, mapped=True, options=options)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                    text=True, errors="replace") as process, Watchdog(process) as watchdog:
+        command = [find_ffmpeg(), "-progress", "pipe:1", *arguments, *_input(path),
+                   *times_output(times.name, mapped=True, options=options)]
+        with processes.running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               text=True, errors="replace") as process, Watchdog(process) as watchdog:
             for _ in read_progress(process, watchdog):
                 pass
         if watchdog.barked:
@@ -402,11 +400,11 @@ class VideoWriter:
         self.path = os.fspath(path)
         self._rate, self._pixel_aspect, self._sound = fps, pixel_aspect, sound
         self._process = None
-        self._partial = files.partial_name(self.path)
         try:
             if os.path.isdir(self.path):
                 raise IsADirectoryError(0, "it is a folder")
-            open(self._partial, "wb").close()  # tells at once, not after hours, that it can't be written
+            # Tells at once, not after hours, that it can't be written.
+            self._partial = files.partial_name(self.path)
         except OSError as error:
             raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
         self._log = tempfile.TemporaryFile()
@@ -420,7 +418,7 @@ class VideoWriter:
                        "-video_size", f"{width}x{height}", "-framerate", str(self._rate), "-i", "pipe:0",
                        *(_sound(self._sound) if self._sound else ()), *passthrough(), "-vf", aspect,
                        "-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-f", "avi", f"file:{self._partial}"]
-            self._process = _popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
+            self._process = processes.popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
         try:
             self._process.stdin.write(np.ascontiguousarray(frame))
         except BrokenPipeError:
@@ -446,8 +444,7 @@ class VideoWriter:
                 self._process.kill()
                 self._process.wait()
             self._log.close()
-            if os.path.exists(self._partial):
-                os.remove(self._partial)
+            files.discard(self._partial)
 
     def _fail(self):
         self._process.wait()

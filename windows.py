@@ -1,11 +1,11 @@
 """The windows of a video and what the network says of each, and where exactly a class gives way to another."""
 import contextlib
-import sys
 import tempfile
 from fractions import Fraction
 
 import numpy as np
 
+from console import print
 from data import spread
 from timeline import FLOOR, Window, clock
 
@@ -14,14 +14,14 @@ CANDIDATES = 25  # places for a cut that are tried at once
 
 def classify_windows(reader, extractor, model, seq_length, window_length, classes, quiet=False, hop_length=None,
                      store=None):
-    """Yields the Windows of a video, and prints them.
+    """Yields the Windows of a video, and prints them unless it is to be quiet.
 
     reader: iterable of RGB frames, with .info.fps and .info.frames. window_length, hop_length: frames per window and from
     one to the next (None: the same), Fractions. Of each window seq_length frames, spread over it like a training clip's, go
     through the network. Windows that overlap share their frames: each goes through InceptionV3 once. The last window ends
     with the video. store: a FeatureStore that gets the features.
     """
-    from tqdm import tqdm
+    from bars import progress
     from data import class_lines
     from extractor import resize
     fps = reader.info.fps
@@ -57,9 +57,8 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
     def classify(first, last, sequence):
         probabilities = model.predict(np.stack(sequence)[None])[0].tolist()
         window = Window(float(first / fps), float(last / fps), first, last, probabilities)
-        tqdm.write(f"{clock(window.start)} - {clock(window.end)}  " + "  ".join(class_lines(classes, probabilities)),
-                   file=sys.stdout)
-        sys.stdout.flush()
+        if not quiet:
+            print(f"{clock(window.start)} - {clock(window.end)}  " + "  ".join(class_lines(classes, probabilities)), flush=True)
         return window
 
     def complete(index):
@@ -74,7 +73,7 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
                 del features[frame]
 
     number = 0
-    with tqdm(total=reader.info.frames or None, unit="frame", desc="Classifying", disable=quiet) as bar:
+    with progress(total=reader.info.frames or None, unit="frame", desc="Classifying", quiet=quiet) as bar:
         with contextlib.closing(extractor.stream(sampled())) as stream:
             for index, feature in stream:
                 features[index] = feature

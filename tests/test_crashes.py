@@ -98,25 +98,6 @@ def test_killed_at_any_moment(project, tmp_path, script, kills):
     assert not [path for path in (tmp_path / "killed").rglob(".*")]
 
 
-def test_what_a_killed_run_left_is_swept_up(tmp_path):
-    """Of this machine what no process writes any more; of others, whose processes can't be seen, what is a day old."""
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    own = os.path.basename(files.partial_name("x.npy"))
-    killed = [own.replace(str(os.getpid()), str(dead.pid)), own.replace(str(os.getpid()), str(dead.pid)) + ".mp4"]
-    elsewhere = [f".x.npy.0abcde-{dead.pid}.tmp", f".old.npy.0abcde-{os.getpid()}.tmp"]
-    others = [own, ".x.tmp", "x.1.tmp", f".x.npy.{dead.pid}.tmp"]
-    for name in killed + elsewhere + others:
-        (tmp_path / name).write_text("x")
-    os.utime(tmp_path / elsewhere[1], (time.time() - 25 * 3600,) * 2)
-    (tmp_path / killed[0].replace("x.npy", "y-frames")).mkdir()
-    (tmp_path / killed[0].replace("x.npy", "y-frames") / "0001.jpg").write_text("x")
-    files.sweep(tmp_path, prefix="z")
-    assert len(os.listdir(tmp_path)) == 9
-    files.sweep(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == sorted(others + elsewhere[:1])
-
-
 @pytest.fixture
 def small_disk(tmp_path):
     """disk(megabytes): a folder on a disk of its own."""

@@ -134,7 +134,7 @@ def test_shards_together_do_all(copy):
 
 def test_shards_run_at_the_same_time_but_not_beside_other_runs(copy):
     import fcntl
-    descriptor = os.open(copy / "data", os.O_RDONLY)
+    descriptor = os.open(copy / "data/.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_SH)  # as a shard holds it
     assert run(copy, "extract_features.py", *ARGUMENTS, "--shard", "1/2").returncode == 0
     assert_one_line_error(run(copy, "extract_features.py", *ARGUMENTS), 1, "data: another run is writing there")

@@ -11,7 +11,7 @@ import extractor
 @pytest.mark.parametrize("memory_gib, size, most", [(24, 299, 16), (24, 720, 3), (1, 720, 1), (1, 75, 128), (24, 20000, 1)])
 def test_batches_fit_the_memory(monkeypatch, memory_gib, size, most):
     """A batch is what the processor needs and an eighth of the memory holds, at least one image."""
-    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": memory_gib * 2**18}.__getitem__)
+    monkeypatch.setattr("memory.limit", lambda: memory_gib * 2**30)
     batch_size = extractor._batch_size(size * size)
     assert 1 <= batch_size <= most
     held = 2 * batch_size * size * size * extractor.BYTES_PER_PIXEL

@@ -253,7 +253,7 @@ def test_a_second_run_is_told_to_wait(tmp_path, tiny):
     import fcntl
     (tmp_path / "data/train/A").mkdir(parents=True)
     shutil.copy(tiny, tmp_path / "data/train/A/a.mp4")
-    descriptor = os.open(tmp_path / "data", os.O_RDONLY)
+    descriptor = os.open(tmp_path / "data/.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     for script, arguments in (("extract_files.py", ["mp4"]), ("extract_features.py", [2, 2, 75, 75]), ("train.py", [2, 2, 75, 75])):
         assert_one_line_error(run(tmp_path, script, *arguments), 1, "data: another run is writing there")

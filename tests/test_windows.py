@@ -129,3 +129,12 @@ def test_times_are_the_videos(make_clip, tmp_path):
     found, times = set_times([Window(0, 1, 0, 25, [1, 0]), Window(1, 2, 25, frames, [1, 0])], reader)
     assert found[0].start == 0 and found[0].end == pytest.approx(1.0, abs=1e-3)
     assert len(times) == frames + 1 and times[frames - 1] == pytest.approx(2.96, abs=1e-3)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_windows_are_printed_unless_it_is_to_be_quiet(capsys, quiet):
+    list(classify_windows(Frames(100, 25), Numbers(), Sequences(), 5, Fraction(25), ["a", "\x1b[1mb"], quiet))
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == (0 if quiet else 4) and "\x1b" not in out + err
+    assert quiet or out.splitlines()[0] == "0:00:00.000 - 0:00:01.000  \\x1b[1mb: 0.75  a: 0.25"
+    assert bool(err) != quiet
