@@ -36,7 +36,8 @@ def test_reads_a_file_of_the_articles_repository(tmp_path):
                                                       ("test", "Football", "Football_test_1", 75)]
 
 
-NAMES = st.text(st.characters(blacklist_characters="/\0\r", blacklist_categories=["Cs"]), min_size=1, max_size=40)
+NAMES = st.text(st.characters(blacklist_characters="/\0\r", blacklist_categories=["Cs"]), min_size=1, max_size=40).filter(
+    lambda name: not name.startswith("."))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["train", "test"]), NAMES, NAMES, st.integers(0, 10**9 - 1)), min_size=1,
