@@ -1,5 +1,4 @@
 """extract_features.py --shard: whatever a run finds out, in whatever order they run, each clip is one shard's."""
-import itertools
 import subprocess
 
 import pytest
@@ -60,15 +59,16 @@ def test_headers_that_lie_do_not_move_clips_to_another_shard(lying, saved, order
 
 
 def test_shards_that_meet(lying, saved, monkeypatch):
-    """Each begins, and another one is done from beginning to end before it goes on."""
+    """One has chosen its clips when three others come and are done before it goes on."""
     folder, frames = lying
-    missing, others = store.FolderStore.missing, iter((4, 2, 3))
+    missing, others = store.FolderStore.missing, [4, 2, 3]
 
     def wait(self, rows):
-        for number in itertools.islice(others, 1):
+        arrived = [others.pop() for _ in list(others)]
+        for number in arrived:
             extract(folder, number, 4)
         return missing(self, rows)
 
     monkeypatch.setattr(store.FolderStore, "missing", wait)
     extract(folder, 1, 4)
-    assert next(others, None) is None and sorted(saved) == sorted(set(frames) - {"clip_5"})
+    assert not others and sorted(saved) == sorted(set(frames) - {"clip_5"})
