@@ -61,6 +61,11 @@ def add_limit_option(parser):
                         help=f"refuse videos with larger frames (default: {video.MAX_PIXELS}, twice 8K)")
 
 
+def add_sequences_option(parser, text):
+    """Adds --sequences. text: what is done there."""
+    parser.add_argument("--sequences", metavar="URL", help=f"{text}: s3://bucket/folder, gs://, file:///, ...")
+
+
 def add_ray_options(parser):
     """Adds --ray, --workers, --cpus."""
     parser.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS",

@@ -1,51 +1,134 @@
 """The clips in the dataset's folders, and the notes that say what was made of them."""
+import contextlib
 import json
 import os
+import re
 import sys
+import time
+from typing import NamedTuple
 
 import data
 import files
+import names
+import parallel
 import video
 from console import print
 
 MAX_FRAMES = 100_000  # of a clip: more than an hour
-EXTENSIONS = ("mp4", "avi", "mkv", "mov", "webm", "mpg", "mpeg", "ts", "m4v", "wmv", "flv", "mts", "m2ts", "3gp")
+OURS = re.compile(r"-(\d{4,}\.jpg|frames\.json)\Z")  # how the names of frames and of the notes on them end
+# Of the containers that video.FORMATS opens. Other clips are split with extract_files.py, which is told any extension.
+EXTENSIONS = frozenset(
+    "mp4 m4v mov qt 3gp 3g2 f4v avi divx mkv mk3d webm mpg mpeg mpe m1v m2v vob ts mts m2ts m2t trp wmv asf flv ogv ogm mxf gxf "
+    "dv nut ivf obu h264 264 h265 265 hevc vc1 y4m gif wtv rm rmvb".split())
+
+
+class Found(NamedTuple):
+    """What lies in the folders of the classes."""
+    clips: list  # of ((split, class, name), path), sorted
+    problems: dict  # path of a clip that can't be used: a line that says why
+    left_out: list  # lines on what is no clip, but may have been meant to be one
+    unreadable: list  # lines on folders that can't be read
 
 
 def find(data_dir, extension=None):
-    """All clips with an extension ("mp4", ".MP4"), or with any of EXTENSIONS (None): a sorted list of
-    ((split, class, name), path). Raises FileNotFoundError if there are none."""
-    wanted = (extension.lower().lstrip("."),) if extension else EXTENSIONS
-    clips, others = [], {}
+    """All clips with an extension ("mp4", ".MP4"), or with any of EXTENSIONS (None), as Found. Raises FileNotFoundError if
+    there are none."""
+    wanted = frozenset([extension.lower().lstrip(".")]) if extension else EXTENSIONS
+    found, others = Found([], {}, [], []), {}
     for split in data.SPLITS:
         root = os.path.join(data_dir, split)
-        for class_name in sorted(os.listdir(root)) if os.path.isdir(root) else []:
-            folder = os.path.join(root, class_name)
-            if class_name.startswith(".") or not os.path.isdir(folder):
-                continue
-            files.sweep(folder)
-            for file in sorted(os.listdir(folder)):
-                name, ending = os.path.splitext(file)
-                ending = ending.lower().lstrip(".")
-                path = os.path.join(folder, file)
-                if os.path.isdir(path) and not file.startswith("."):
-                    print(f"{path}: left out, a folder inside of a class's folder", file=sys.stderr)
-                if file.startswith(".") or not os.path.isfile(path):
-                    continue
-                if ending in wanted:
-                    clips.append(((split, class_name, name), path))
-                elif ending in EXTENSIONS:
-                    others[ending] = others.get(ending, 0) + 1
-    if not clips:
-        folders = os.path.join(data_dir, "train", "<Class>")
-        found = ", ".join(f"{count} .{ending}" for ending, count in sorted(others.items())) or "no videos at all"
-        raise FileNotFoundError(f"no {f'.{wanted[0]} ' if extension else ''}clips in {folders} (found there and in test: "
-                                f"{found})")
-    return clips
+        for class_name, path in _entries(root, found, others, wanted, of_split=True):
+            with contextlib.suppress(PermissionError):  # of which _entries tells
+                files.sweep(path)
+            for file, path in _entries(path, found, others, wanted):
+                clip = (split, class_name, os.path.splitext(file)[0])
+                try:
+                    check_name(clip[2])
+                    found.clips.append((clip, path))
+                except ValueError as error:
+                    found.problems[path] = f"{path}: left out, {error}"
+    found.problems.update((path, twin_text(path, twin)) for path, twin in find_twins(data_dir, found.clips))
+    unknown = {ending: paths for ending, paths in others.items() if ending not in EXTENSIONS}
+    if unknown and not extension:
+        found.left_out.append(_unknown_text(data_dir, unknown))
+    if not found.clips and not found.problems:
+        raise FileNotFoundError(_nothing_text(data_dir, extension, found, others))
+    return found._replace(clips=[item for item in found.clips if item[1] not in found.problems])
+
+
+def _entries(folder, found, others, wanted, of_split=False):
+    """[(name, path)] of the class folders in a split's folder, or else of the wanted clips in a class's folder. What is
+    neither and not ours goes to `found` and, by its extension, to `others`."""
+    try:
+        with os.scandir(folder) as entries:
+            entries = sorted((entry for entry in entries if not entry.name.startswith(".")
+                              and (of_split or not OURS.search(entry.name))), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        found.unreadable.append(f"{folder}: left out, it can't be read ({error.strerror})")
+        return []
+    taken = []
+    for entry in entries:
+        path = os.path.join(folder, entry.name)
+        ending = os.path.splitext(entry.name)[1].lower().lstrip(".")
+        if _is_kind(entry, os.path.isdir):
+            if of_split:
+                taken.append((entry.name, path))
+            else:
+                found.left_out.append(f"{path}: left out, a folder inside of a class's folder")
+        elif not _is_kind(entry, os.path.isfile):
+            what = "a link that leads nowhere" if entry.is_symlink() else "a pipe, a socket or a device, not a file"
+            found.left_out.append(f"{path}: left out, {what}")
+        elif of_split:
+            if ending in wanted | EXTENSIONS:
+                found.left_out.append(f"{path}: left out, it lies in no class's folder; move it into "
+                                      f"{os.path.join(folder, '<Class>')}")
+        elif ending in wanted:
+            taken.append((entry.name, path))
+        else:
+            others.setdefault(ending, []).append(path)
+    return taken
+
+
+def _is_kind(entry, test):
+    """os.path.isfile or isdir of an os.DirEntry: of a million frames the folder tells it."""
+    if entry.is_symlink():
+        return test(entry.path)
+    return entry.is_file(follow_symlinks=False) if test is os.path.isfile else entry.is_dir(follow_symlinks=False)
+
+
+def _counted(others):
+    return ", ".join(f"{len(paths)} {f'.{ending}' if ending else 'without extension'}" for ending, paths in sorted(others.items()))
+
+
+def _unknown_text(data_dir, unknown):
+    ending = next(iter(unknown))
+    cure = data.command(data_dir, f"extract_files.py {ending}") if ending else "give them one"
+    return (f"{unknown[ending][0]}: left out with all whose extension is none of a video's that is known "
+            f"({_counted(unknown)}); if they are videos: {cure}")
+
+
+def _nothing_text(data_dir, extension, found, others):
+    dotted = f".{extension.lower().lstrip('.')} " if extension else ""
+    videos = {ending: paths for ending, paths in others.items() if ending in EXTENSIONS}
+    reasons = [data.no_folder(data_dir), *found.unreadable, *found.left_out]
+    reasons = [reason for reason in reasons if reason]
+    more = f" and {len(reasons) - 1} more like it" if len(reasons) > 1 else ""
+    return (f"no {dotted}clips in {os.path.join(data_dir, 'train', '<Class>')} (found there and in test: "
+            f"{_counted(videos) or 'no videos at all'})" + (f"; {reasons[0]}{more}" if reasons else ""))
+
+
+def check_name(name):
+    """Raises ValueError, with the reason, if the files that are made of a clip of this name can't have their names."""
+    try:
+        names.check_name(name, names.CLIP_NAME_BYTES)
+    except ValueError as error:
+        raise ValueError(f"its name can't be used: without extension {error}") from None
 
 
 def find_twins(data_dir, clips):
-    """Clips that can't be told apart by their name without extension: a list of (path, path of the other). clips: of find."""
+    """Clips that can't be told apart by their name without extension: a list of (path, path of the other). clips: of Found."""
     paths = {}  # clip: the files of that name, "a.mp4" and "a.MP4"
     for clip, path in clips:
         paths.setdefault(clip, []).append(path)
@@ -54,7 +137,7 @@ def find_twins(data_dir, clips):
         others = [other for other in paths[clip] if other != path]
         note = data.read_frames_note(data_dir, clip)
         if note and not others:  # the frames that are there may be of a file with another extension
-            noted = os.path.join(os.path.dirname(path), str(note.get("clip")))
+            noted = os.path.join(os.path.dirname(path), note["clip"] or "")
             others = [noted] if noted != path and os.path.isfile(noted) else []
         if others:
             twins.append((path, others[0]))
@@ -72,15 +155,27 @@ def identity(path):
     return {"clip": os.path.basename(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
+def origin(data_dir, clip, path):
+    """What a note says of the file that it is on: its identity and, if it has taken the place of another file, when."""
+    made_from, before = identity(path), data.read_frames_note(data_dir, clip)
+    if before is None:
+        return made_from
+    replaced = before.get("replaced") if _is_of(before, made_from) else time.time()
+    return {**made_from, "replaced": replaced} if replaced else made_from
+
+
+def _is_of(note, made_from):
+    return all(note.get(key) == value for key, value in made_from.items())
+
+
 def valid_note(data_dir, clip, path):
     """The note on a clip (data.read_frames_note) if it was made from just this file, else None."""
     note = data.read_frames_note(data_dir, clip)
-    valid = note is not None and identity(path) == {key: note.get(key) for key in ("clip", "size", "mtime_ns")}
-    return note if valid else None
+    return note if note is not None and _is_of(note, identity(path)) else None
 
 
 def write_note(data_dir, clip, made_from, frames, fps, split=True):
-    """Notes the frames of a clip, and the length in seconds that follows from them. made_from: its identity when they were
+    """Notes the frames of a clip, and the length in seconds that follows from them. made_from: its origin when they were
     counted. split: whether they lie beside it as images."""
     note = {**made_from, "frames": frames, "fps": str(fps), "seconds": float(frames / fps)}
     files.write_text(data.frames_note_path(data_dir, clip), json.dumps(note if split else {**note, "split": False}))
@@ -94,10 +189,9 @@ def is_unsplit(note):
 def path_of(data_dir, row):
     """The file of a clip of which there is a note. Raises ValueError if there is none."""
     note = data.read_frames_note(data_dir, row)
-    name = str(note.get("clip")) if note else ""
-    if not name or os.path.basename(name) != name:
+    if not note or not note["clip"]:
         raise ValueError("nothing says which file it is; run extract_features.py --from-video")
-    return os.path.join(data_dir, row[0], row[1], name)
+    return os.path.join(data_dir, row[0], row[1], note["clip"])
 
 
 def split_rows(data_dir):
@@ -111,20 +205,19 @@ def split_rows(data_dir):
 
 def list_unsplit(data_dir, quiet=False):
     """Lists all clips in data_file.csv without splitting them: with the frames that their headers tell. Reading their
-    features corrects them (sequences.load_video). Returns the number of clips that can't be read, named on stderr.
+    features corrects them (sequences.load_video). Returns the number of clips and folders that can't be read, named on stderr.
 
     Raises FileNotFoundError if there are none.
     """
-    from concurrent.futures import ThreadPoolExecutor
     from bars import progress
     found = find(data_dir)
-    problems = {path: twin_text(path, twin) for path, twin in find_twins(data_dir, found)}
+    problems = found.problems
 
     def look(item):
         clip, path = item
         note = valid_note(data_dir, clip, path)
         if note is None:
-            made_from, info = identity(path), video.probe(path)
+            made_from, info = origin(data_dir, clip, path), video.probe(path)
             # A header can tell any number; the clip's own is found out when it is decoded.
             frames = min(info.frames or video.count_frames(path), MAX_FRAMES)
             data.forget_sequences(data_dir, clip)
@@ -133,18 +226,18 @@ def list_unsplit(data_dir, quiet=False):
         return data.Clip(*clip, note["frames"])
 
     rows = {row[:3]: row for row in split_rows(data_dir)}
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        futures = [(path, pool.submit(look, (clip, path))) for clip, path in found if path not in problems]
-        for path, future in progress(futures, unit="clip", desc="Listing clips", quiet=quiet or not futures):
+    with contextlib.closing(parallel.each(look, found.clips)) as looked:
+        for (_, path), future in progress(looked, total=len(found.clips), unit="clip", desc="Listing clips",
+                                          quiet=quiet or not found.clips):
             try:
                 row = future.result()
                 rows[row[:3]] = row
-            except ValueError as error:
-                problems[path] = f"{path}: left out, {str(error).removeprefix(f'{path}: ')}"
-    for problem in sorted(problems.values()):
+            except (ValueError, FileNotFoundError) as error:  # damaged, or deleted meanwhile
+                problems[path] = f"{path}: left out, {files.error_text(error).removeprefix(f'{path}: ')}"
+    for problem in sorted([*problems.values(), *found.left_out, *found.unreadable]):
         print(problem, file=sys.stderr)
     data.write_data_file(data_dir, rows.values())
-    return len(problems)
+    return len(problems) + len(found.unreadable)
 
 
 def relist(data_dir):

@@ -8,11 +8,15 @@ Layout below `data_dir`, after the article:
     data_file.csv                               train|test, class, clip name, number of frames; no header
     sequences/<size>-<weights>/train/Football/Football_train_1-75-features.npy
 """
+import collections
+import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import re
+import shlex
 import statistics
 from typing import NamedTuple
 
@@ -20,10 +24,12 @@ import numpy as np
 
 import files
 from console import print
+from names import CLIP_NAME_BYTES, check_name, name_or_none  # noqa: F401
 
 SPLITS = ("train", "test")
 CLIPS_FILE = "clips.csv"  # where cut_clips.py notes what it cut from which recording
 FEATURES_LENGTH = 2048  # of InceptionV3's avg_pool
+_NOTE_CHARACTERS = 100_000  # of a note at most; ours have some hundred
 
 
 class Clip(NamedTuple):
@@ -41,26 +47,30 @@ class DataSet:
     image_shape: (height, width, 3) of the frames that InceptionV3 sees. data_dir: the dataset's folder.
 
     .data: list of Clip, of the classes in use and at least seq_length frames long. .classes: their names, sorted.
-    .too_short: the Clips left out for their length. .left_out_classes: the classes beyond class_limit.
+    .too_short: the Clips left out for their length. .listed: both, in the order of the file. .left_out_classes: the classes
+    beyond class_limit.
 
     Raises FileNotFoundError without a data_file.csv, ValueError if a row, the classes or the lengths don't fit.
     """
 
     def __init__(self, seq_length=40, class_limit=None, image_shape=(299, 299, 3), data_dir="data"):
         self.seq_length = seq_length
-        self._sequence_header = _npy_header((seq_length, FEATURES_LENGTH))
+        self.sequence_header = npy_header((seq_length, FEATURES_LENGTH))
+        self.sequence_bytes = len(self.sequence_header) + 4 * seq_length * FEATURES_LENGTH  # of the file of one
         self.class_limit = class_limit
         self.image_shape = tuple(image_shape)
         self.data_dir = os.fspath(data_dir)
         rows = read_data_file(self.data_dir)
         if not rows:
-            raise ValueError(f"{data_file(self.data_dir)} lists no clips; run python extract_files.py mp4")
+            raise ValueError(f"{data_file(self.data_dir)} lists no clips; run {command(self.data_dir, 'extract_files.py mp4')}")
         self.classes, self.left_out_classes = choose_classes(rows, class_limit, self.data_dir)
         rows = [row for row in rows if row.class_name in self.classes]
         untrained = sorted({row.class_name for row in rows} - {row.class_name for row in rows if row.split == "train"})
         if untrained:
             raise ValueError(f"no training clips of class {', '.join(untrained)}, only test clips: add some to "
-                             f"{os.path.join(self.data_dir, 'train', untrained[0])} and run extract_files.py again")
+                             f"{os.path.join(self.data_dir, 'train', untrained[0])} and run "
+                             f"{command(self.data_dir, 'extract_files.py')} again")
+        self.listed = rows
         self.data = [row for row in rows if row.frames >= seq_length]
         self.too_short = [row for row in rows if row.frames < seq_length]
         for name in self.classes:
@@ -80,19 +90,25 @@ class DataSet:
         side, in classes whose names tell more than one. Raises ValueError if a class has fewer than two clips.
         """
         random = np.random.default_rng(seed)
+        for problem in self.too_few_clips():
+            raise ValueError(problem)
         train, validation = [], []
         singly = self.ungrouped_classes() if group else self.classes
         for name in self.classes:
             clips = [row for row in self.data if row.split == "train" and row.class_name == name]
-            if len(clips) < 2:
-                raise ValueError(f"class {name} has {len(clips)} usable training clips of at least {self.seq_length} "
-                                 f"frames; two are needed, one to learn from and one to validate on")
             parts = [[clip] for clip in clips] if name in singly else list(_grouped(clips).values())
             held_out = take_share([parts[i] for i in random.permutation(len(parts))], validation_split * len(clips))
             validation += held_out
             held_out = set(held_out)
             train += [clip for clip in clips if clip not in held_out]
         return train, validation
+
+    def too_few_clips(self):
+        """Lines on the classes that have too few clips to train with."""
+        counts = collections.Counter(row.class_name for row in self.data if row.split == "train")
+        return [f"class {name} has {counts[name]} usable training clips of at least {self.seq_length} frames; two are needed, "
+                f"one to learn from and one to validate on: add some to {os.path.join(self.data_dir, 'train', name)}"
+                for name in self.classes if counts[name] < 2]
 
     def ungrouped_classes(self):
         """The classes whose training clips' names put all of them into one group, or each into one of its own."""
@@ -129,17 +145,32 @@ class DataSet:
         return sequence if fits else None
 
     def has_sequence(self, row, weights):
-        """Whether a clip's features are there, all of them numbers: unlike load_sequence this reads them."""
-        sequence = self.load_sequence(row, weights)
-        with np.errstate(all="ignore"):
-            return sequence is not None and bool(np.isfinite(sequence.sum()))  # not a number if one of them is not
+        """Whether a clip's features are there, by the size of their file: they were looked at when they were written."""
+        try:
+            size = os.stat(self.get_sequence_path(row, weights)).st_size
+        except OSError:
+            return False
+        return size == self.sequence_bytes or self.load_sequence(row, weights) is not None
+
+    def missing_sequences(self, rows, weights):
+        """Those of some clips whose features are not there, see has_sequence. Each folder is read once: a million files take
+        seconds."""
+        folders, missing = {}, []
+        for row in rows:
+            folder, name = os.path.split(self.get_sequence_path(row, weights))
+            if folder not in folders:
+                folders[folder] = _sizes(folder)
+            size = folders[folder].get(name)
+            if size != self.sequence_bytes and (size is None or not self.has_sequence(row, weights)):
+                missing.append(row)
+        return missing
 
     def read_sequence(self, row, weights, into):
         """Reads a clip's features into an array, contiguous float32 (seq_length, 2048). False if they are missing or
         damaged. Three times as fast as load_sequence, which takes most of its time to interpret the file's header."""
         try:
             with open(self.get_sequence_path(row, weights), "rb", buffering=0) as file:
-                if file.read(len(self._sequence_header)) == self._sequence_header:
+                if file.read(len(self.sequence_header)) == self.sequence_header:
                     return file.readinto(into.reshape(-1).view(np.uint8)) == into.nbytes
         except OSError:
             return False
@@ -171,7 +202,20 @@ class DataSet:
         return lines
 
 
-def _npy_header(shape):
+def _sizes(folder):
+    """{name: size} of the files in a folder; none where there is no such folder."""
+    sizes = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):  # a link that leads nowhere
+                    sizes[entry.name] = entry.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return sizes
+
+
+def npy_header(shape):
     """What np.save writes before the values of a float32 array."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
@@ -226,13 +270,29 @@ def data_file(data_dir):
     return os.path.join(data_dir, "data_file.csv")
 
 
+def command(data_dir, text):
+    """How a script is called for a dataset, for messages: "python extract_files.py mp4", and where its folder is not the usual
+    one which."""
+    data_dir = os.fspath(data_dir)
+    return f"python {text}" + (f" --data-dir {shlex.quote(data_dir)}" if data_dir != "data" else "")
+
+
+def no_folder(data_dir):
+    """What to say where a dataset's folder is not there: "there is no folder x; ...", else nothing."""
+    if os.path.isdir(data_dir):
+        return ""
+    kind = "is no folder" if os.path.exists(data_dir) else "does not exist"
+    return f"the folder of the dataset, {os.fspath(data_dir)}, {kind}; give another --data-dir"
+
+
 def read_data_file(data_dir):
     """The rows of data_file.csv as a list of Clip. Raises FileNotFoundError, or ValueError with the bad row."""
     import pandas
     path = data_file(data_dir)
     if not os.path.exists(path):
-        raise FileNotFoundError(f"{path} is missing: python extract_files.py mp4 makes it from the clips in "
-                                f"{os.path.join(data_dir, 'train')} and {os.path.join(data_dir, 'test')}")
+        raise FileNotFoundError(f"{path} is missing: " + (no_folder(data_dir) or (
+            f"{command(data_dir, 'extract_files.py mp4')} makes it from the clips in {os.path.join(data_dir, 'train')} and "
+            f"{os.path.join(data_dir, 'test')}")))
     try:
         # As text, and nothing taken for a missing value: "NA" and "null" are possible names. As objects: with pyarrow
         # installed pandas would otherwise refuse names that are no valid text.
@@ -248,6 +308,11 @@ def read_data_file(data_dir):
         if len(row) != 4 or row[0] not in SPLITS or not re.fullmatch("[0-9]{1,9}", str(row[3])):
             raise ValueError(f"{path}, row {number}: expected train or test, class, clip name, number of frames, "
                              f"found {', '.join(map(str, row))}")
+        for name in row[1:3]:
+            try:
+                check_name(name)
+            except ValueError as error:
+                raise ValueError(f"{path}, row {number}: {name!r} can't be the name of a class or clip: {error}") from None
         rows.append(Clip(*row[:3], int(row[3])))
     return rows
 
@@ -278,13 +343,16 @@ def frames_note_path(data_dir, row):
 
 
 def read_frames_note(data_dir, row):
-    """The note on a clip's frames: a dict with clip, size, mtime_ns, frames, fps, seconds; None without a valid one."""
+    """The note on a clip's frames: a dict with clip (its file, None if the note doesn't tell a name), size, mtime_ns, frames,
+    fps, seconds; None without a valid one."""
     try:
         with open(frames_note_path(data_dir, row), encoding="utf-8") as file:
-            note = json.load(file)
+            note = json.loads(file.read(_NOTE_CHARACTERS))
         seconds, frames = float(note["seconds"]), int(note["frames"])
-        return {**note, "seconds": seconds, "frames": frames} if seconds > 0 and frames > 0 else None
-    except (OSError, ValueError, TypeError, KeyError):
+        if not 0 < seconds < math.inf or frames < 1:
+            return None
+        return {**note, "clip": name_or_none(note.get("clip")), "seconds": seconds, "frames": frames}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
 
 
@@ -296,7 +364,7 @@ def find_shared_clips(data_dir, rows):
     files = {}  # size: [(Clip, path)]
     for row in rows:
         note = read_frames_note(data_dir, row)
-        path = note and os.path.join(data_dir, row.split, row.class_name, str(note.get("clip")))
+        path = note and note["clip"] and os.path.join(data_dir, row.split, row.class_name, note["clip"])
         if path and os.path.isfile(path):
             files.setdefault(os.path.getsize(path), []).append((row, path))
     shared = []

@@ -15,19 +15,21 @@ SPLITS = ("test", "validation", "train")
 
 
 def evaluate(seq_length, class_limit, saved_model, data_dir="data", split="test", weights=None, image_shape=None,
-             precision="float32"):
+             precision="float32", sequences_url=None, quiet=False):
     """Evaluates a checkpoint, writes the report and prints its table.
 
     seq_length, class_limit: those of the checkpoint `saved_model`. split: "test", "train", or "validation", the training
     clips that were held out to tell when to stop. weights, image_shape: InceptionV3's weights and (height, width, 3) of
-    the sequences, for a checkpoint that doesn't say. precision: of the sequences.
+    the sequences, for a checkpoint that doesn't say. precision: of the sequences. sequences_url: where the sequences are that data_dir lacks,
+    see store.UrlStore; they are copied.
 
     Returns report.evaluate's dict. Raises cli.UsageError if the arguments contradict the checkpoint or don't suffice,
     FileNotFoundError, ValueError or OSError, naming the file, for what can't be read.
     """
     import checkpoint
     import report
-    from data import DataSet
+    import store
+    from data import DataSet, command
     from inception import features_id, weights_id
     saved_model = checkpoint.find(saved_model, data_dir)
     with checkpoint.Checkpoint(saved_model) as file:
@@ -45,13 +47,15 @@ def evaluate(seq_length, class_limit, saved_model, data_dir="data", split="test"
                              f"{os.path.join(data_dir, 'data_file.csv')} are {', '.join(dataset.classes)}")
     rows = choose(dataset, split, metadata, saved_model)
     identity = features_id(identity, precision)
-    missing = [row for row in rows if dataset.load_sequence(row, identity) is None]
+    if sequences_url:
+        store.UrlStore(dataset, identity, sequences_url).download(rows, quiet)
+    missing = dataset.missing_sequences(rows, identity)
     if missing:
         height, width = image_shape[:2]
         raise FileNotFoundError(
             f"{dataset.get_sequence_path(missing[0], identity)} and {len(missing) - 1} more feature sequences are missing; "
-            f"make them with python extract_features.py {seq_length} {class_limit} {height} {width} and the --weights and "
-            f"--precision of the training")
+            f"make them with {command(data_dir, f'extract_features.py {seq_length} {class_limit} {height} {width}')} and the "
+            f"--weights and --precision of the training")
 
     cli.import_keras()
     import learning
@@ -86,9 +90,11 @@ def main(argv=None):
                         help="validation: the training clips that were held out (default: test)")
     parser.add_argument("--size", type=cli.at_least(75), nargs=2, metavar=("HEIGHT", "WIDTH"),
                         help="of the frames, for a checkpoint that doesn't say, one of the article's repository")
+    cli.add_sequences_option(parser, "copy those that are missing from there")
     args = parser.parse_args(argv)
     return cli.run(lambda: evaluate(args.seq_length, args.classes, args.checkpoint, args.data_dir, args.split, args.weights,
-                                    args.size and (*args.size, 3), args.precision) and 0, args.debug)
+                                    args.size and (*args.size, 3), args.precision, args.sequences, args.quiet) and 0,
+                   args.debug)
 
 
 if __name__ == "__main__":

@@ -15,19 +15,22 @@ import cli
 import files
 import store
 from console import print
+from names import alike_classes
 
 CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
 
 
 @files.one_run_at_a_time(shared=lambda given: given["shard"] is not None)
 def extract_features(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", quiet=False,
-                     precision="float32", from_video=False, shard=None, ray=None, workers=None, cpus=None, sequences_url=None):
+                     precision="float32", from_video=False, shard=None, ray=None, workers=None, cpus=None, sequences_url=None,
+                     keep=False):
     """Saves the feature sequences that are missing.
 
     image_shape: (height, width, 3) at which InceptionV3 sees the frames. precision: see Extractor. from_video: list and
     decode the clips themselves, which need not be split into frames. shard: (i, n), only the i-th of n parts, from 1. ray: the
     address of a Ray cluster to work on, see cluster.connected; workers, cpus: see cluster.resources. sequences_url: where to
-    save the sequences, see store.UrlStore (None: in data_dir).
+    save the sequences, see store.UrlStore (None: in data_dir); those that are in data_dir are copied there. keep: save them in
+    data_dir, too.
 
     Returns the number of clips that failed, which are named on stderr. Raises what DataSet and Extractor raise.
     """
@@ -40,9 +43,15 @@ def extract_features(seq_length, class_limit, image_shape, data_dir="data", weig
         failed = clips.list_unsplit(data_dir, quiet)
     dataset = DataSet(seq_length, class_limit, image_shape, os.path.abspath(data_dir) if ray else data_dir)
     describe(dataset)
-    rows = dataset.data if shard is None else choose_shard(dataset.data, *shard)
-    where = (dataset, features_id(weights_id(weights), precision), sequences_url)
-    missing = store.open_store(*where).missing(rows)
+    rows = dataset.data
+    if shard is not None:
+        part = set(choose_shard(dataset.listed, *shard))
+        rows = [row for row in rows if row in part]
+    where = (dataset, features_id(weights_id(weights), precision), sequences_url, keep)
+    target = store.open_store(*where)
+    missing = target.missing(rows)
+    if sequences_url:
+        missing = target.upload(missing, quiet)
     if not missing:
         print(f"All {len(rows)} sequences are there already.")
         return failed
@@ -70,15 +79,18 @@ def describe(dataset):
               f"length {dataset.seq_length}", file=sys.stderr)
     if dataset.too_short:
         print(f"{len(dataset.too_short)} clips are too short and left out.", file=sys.stderr)
+    for line in (*alike_classes(dataset.data_dir, dataset.classes), *dataset.too_few_clips()):
+        print(line, file=sys.stderr)
 
 
 def choose_shard(rows, number, count):
-    """The clips of one of `count` parts, numbered from 1: always the same, equally many give or take one, and equally long
-    in all give or take one clip."""
-    order = sorted(rows, key=lambda row: (-row.frames, row))
-    # Dealt to and fro: who gets the longest of one round gets the shortest of the next.
-    return sorted(row for place, row in enumerate(order)
-                  if (place % count if place // count % 2 == 0 else count - 1 - place % count) == number - 1)
+    """The clips of one of `count` parts, numbered from 1: equally many give or take one.
+
+    Their split, class and name alone decide, of all clips that are listed: what a run finds out about one, that its header
+    lied, say, changes nothing for the others. Neighbours by name, which are of one length mostly, go to different parts.
+    """
+    places = {name: place for place, name in enumerate(sorted({row[:3] for row in rows}))}
+    return [row for row in rows if places[row[:3]] % count == number - 1]
 
 
 def extract_here(where, rows, weights, precision, from_video, quiet):
@@ -153,7 +165,7 @@ def main(argv=None):
                         help="decode the clips themselves; extract_files.py and its images are not needed")
     parser.add_argument("--shard", type=shard, metavar="I/N",
                         help="only the I-th of N equal parts of the clips: one for each job of a batch scheduler, 1/8 to 8/8")
-    parser.add_argument("--sequences", metavar="URL", help="save them there instead: s3://bucket/folder, gs://, file:///, ...")
+    cli.add_sequences_option(parser, "save them there instead")
     cli.add_limit_option(parser)
     cli.add_ray_options(parser)
     args = parser.parse_args(argv)

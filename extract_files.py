@@ -11,12 +11,13 @@ import functools
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import cli
 import clips
 import data
 import files
+import names
+import parallel
 import video
 from console import print
 
@@ -32,11 +33,11 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
     from bars import progress
     found = clips.find(data_dir, extension)
     video.find_ffmpeg()
-    problems = {path: clips.twin_text(path, twin) for path, twin in clips.find_twins(data_dir, found)}
-    failed = twins = len(problems)
-    candidates = [(clip, path) for clip, path in found if path not in problems]
-    done = find_split(data_dir, candidates)
-    work = [(clip, path) for clip, path in candidates if clip not in done]
+    problems = found.problems
+    failed = unusable = len(problems)
+    total = len(found.clips) + unusable
+    done = find_split(data_dir, found.clips)
+    work = [(clip, path) for clip, path in found.clips if clip not in done]
     rows = {row[:3]: row for row in clips.split_rows(data_dir)}
     for clip, _ in work:
         rows.pop(clip, None)
@@ -61,25 +62,27 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
         rows.update(find_split(data_dir, work))
         if rows or os.path.exists(data.data_file(data_dir)):
             data.write_data_file(data_dir, rows.values())
-    for problem in sorted(problems.values()):
+    left_out = [*found.left_out, *found.unreadable]
+    for problem in sorted([*problems.values(), *left_out]):
         print(problem, file=sys.stderr)
-    split = len(work) + twins - failed
-    print(f"{len(found)} clips: {split} split into frames, {len(found) - split - failed} done before, {failed} failed. "
-          f"{data.data_file(data_dir)} lists {len(rows)} clips.")
-    return failed
+    for line in names.alike_classes(data_dir, {class_name for _, class_name, _ in rows}):
+        print(line, file=sys.stderr)
+    split = len(work) + unusable - failed
+    print(f"{total} clips: {split} split into frames, {total - split - failed} done before, {failed} failed. "
+          f"{data.data_file(data_dir)} lists {len(rows)} clips."
+          + (f" Besides {len(left_out)} left out that are no clips, named above." if left_out else ""))
+    return failed + len(found.unreadable)
 
 
 def split_here(work, data_dir, max_frames):
     """Splits clips, a list of ((split, class, name), path), in threads. Yields (path, whether it failed, a problem or None)
     as they are done."""
     extraction = Extraction(data_dir, max_frames)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        futures = [pool.submit(extraction.split, clip, path) for clip, path in work]
+    with contextlib.closing(parallel.each(lambda item: extraction.split(*item), work)) as outcomes:
         try:
-            for future in as_completed(futures):
+            for _, future in outcomes:
                 yield future.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             extraction.stop()
             raise
 
@@ -114,11 +117,11 @@ class Splitter:
 def find_split(data_dir, found):
     """{clip: Clip} of those of clips, a list of ((split, class, name), path), whose frames were made from just this file and
     are all there."""
-    names = functools.cache(lambda folder: set(os.listdir(folder)) if os.path.isdir(folder) else set())
+    listing = functools.cache(lambda folder: set(os.listdir(folder)) if os.path.isdir(folder) else set())
     rows = {}
     for clip, path in found:
         note = clips.valid_note(data_dir, clip, path)
-        if note and not clips.is_unsplit(note) and all(f"{clip[2]}-{i:04d}.jpg" in names(os.path.dirname(path))
+        if note and not clips.is_unsplit(note) and all(f"{clip[2]}-{i:04d}.jpg" in listing(os.path.dirname(path))
                                                        for i in range(1, note["frames"] + 1)):
             rows[clip] = data.Clip(*clip, note["frames"])
     return rows
@@ -140,11 +143,12 @@ class Extraction:
         Frames are made in a hidden folder and moved when all are there; the note that declares them complete is
         removed before and written after, so that a kill at any moment leaves a clip that is done again.
         """
-        made_from = clips.identity(path)
+        made_from = clips.origin(self.data_dir, clip, path)
         staging = files.partial_name(os.path.join(os.path.dirname(path), f"{clip[2]}-frames"))
         try:
             os.mkdir(staging)
-            frames, info, loss = video.split_into_frames(path, staging, self._register, self.max_frames)
+            with self._watching() as register:
+                frames, info, loss = video.split_into_frames(path, staging, register, self.max_frames)
             if self._stopped:
                 raise ValueError("stopped")
             note_path = data.frames_note_path(self.data_dir, clip)
@@ -175,11 +179,23 @@ class Extraction:
     def _frame(self, clip, number):
         return data.frame_path(self.data_dir, *clip, number)
 
-    def _register(self, process):
-        with self._lock:
-            self._running.add(process)
-            if self._stopped:
-                process.kill()
+    @contextlib.contextmanager
+    def _watching(self):
+        """A `with` block that gives a function to tell processes to: stop() ends them, as long as the block lasts."""
+        started = []
+
+        def register(process):
+            with self._lock:
+                started.append(process)
+                self._running.add(process)
+                if self._stopped:
+                    process.kill()
+
+        try:
+            yield register
+        finally:
+            with self._lock:
+                self._running.difference_update(started)
 
 
 def main(argv=None):

@@ -45,7 +45,7 @@ class Clips:
         for place, number in enumerate(numbers):
             row = self.rows[number]
             if not self.dataset.read_sequence(row, self.identity, sequences[place] if steps is None else whole):
-                raise ValueError(f"{self.dataset.get_sequence_path(row, self.identity)}: missing or damaged; run again")
+                raise ValueError(f"{self.dataset.get_sequence_path(row, self.identity)}: missing or damaged; delete it and run again")
             if steps is not None:
                 np.take(whole, steps[place], axis=0, out=sequences[place], mode="clip")  # "raise" would copy once more
         return sequences

@@ -77,6 +77,7 @@ def _loaders(dataset):
 
 def _load(dataset, row, from_video):
     """(Clip, its sampled frames at the network's size as a deque, None or what of it could not be decoded)."""
+    clips.check_name(row.name)
     note = None if from_video else data.read_frames_note(dataset.data_dir, row)
     return load_video(dataset, row) if from_video or clips.is_unsplit(note) else load_frames(dataset, row)
 
@@ -84,9 +85,10 @@ def _load(dataset, row, from_video):
 def load_frames(dataset, row):
     """The frames of a clip that extract_files.py made. Raises OSError or ValueError if one can't be read."""
     from extractor import read_image, resize
-    paths = dataset.get_frames_for_sample(row)
+    # Not all of the frames that data_file.csv tells of: it can tell any number.
+    chosen = [data.frame_path(dataset.data_dir, *row[:3], number + 1)
+              for number in data.spread(row.frames, dataset.seq_length).tolist()]
     try:
-        chosen = [paths[number] for number in data.spread(len(paths), dataset.seq_length)]
         return row, collections.deque(resize(read_image(path), dataset.image_shape) for path in chosen), None
     except (OSError, ValueError) as error:
         raise ValueError(f"{files.error_text(error)}; delete its {row.name}-frames.json and run extract_files.py again") from None
@@ -95,12 +97,13 @@ def load_frames(dataset, row):
 def load_video(dataset, row):
     """The frames of a clip, decoded. What its header said of their number is corrected, in the Clip and in the note on it.
 
-    Raises OSError or ValueError if it can't be decoded or has fewer frames than a sequence.
+    Raises OSError or ValueError if it can't be decoded, not twice alike, or has fewer frames than a sequence.
     """
     from extractor import resize
     path = clips.path_of(dataset.data_dir, row)
-    made_from, reader, expected = clips.identity(path), video.FrameReader(path), row.frames
-    while True:
+    made_from, reader = clips.origin(dataset.data_dir, row, path), video.FrameReader(path)
+    expected = row.frames
+    for _ in range(2):  # the second time with the number of frames that the first one found
         wanted, images, count = set(data.spread(expected, dataset.seq_length).tolist()), collections.deque(), 0
         for frame in reader:
             if count in wanted:
@@ -110,7 +113,10 @@ def load_video(dataset, row):
                 raise ValueError(f"it has more than {clips.MAX_FRAMES} frames; cut clips from it (cut_clips.py)")
         if count == expected or count < dataset.seq_length:
             break
-        expected = count
+        expected, before = count, expected
+    else:
+        raise ValueError(f"it is damaged so that it differs each time it is decoded ({before} frames, then {count}); convert "
+                         f"it anew or delete it")
     note = data.read_frames_note(dataset.data_dir, row)
     if clips.is_unsplit(note) and note["frames"] != count:
         clips.write_note(dataset.data_dir, row, made_from, count, reader.info.fps, split=False)

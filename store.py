@@ -1,10 +1,16 @@
 """Where feature sequences are kept: the dataset's folder, or a place that a URL names (s3://, gs://, file://, ...)."""
+import contextlib
 import io
 import os
+import re
 
 import numpy as np
 
-from data import FEATURES_LENGTH
+import data
+import files
+import parallel
+
+THREADS = 16  # that copy sequences from or to a URL at once: they wait for answers most of the time
 
 
 class FolderStore:
@@ -14,12 +20,12 @@ class FolderStore:
         self._dataset, self._identity = dataset, identity
 
     def has(self, row):
-        """Whether a Clip's features are there, whole."""
+        """Whether a Clip's features are there."""
         return self._dataset.has_sequence(row, self._identity)
 
     def missing(self, rows):
         """Those of these Clips whose features are not there."""
-        return [row for row in rows if not self.has(row)]
+        return self._dataset.missing_sequences(rows, self._identity)
 
     def save(self, row, features):
         """Saves a Clip's features, (seq_length, 2048): whole or not at all."""
@@ -27,46 +33,118 @@ class FolderStore:
 
 
 class UrlStore:
-    """A file system of pyarrow or fsspec; the same files as under data/sequences/, below the URL.
+    """A file system of pyarrow or fsspec; the same files as under data/sequences/, below the URL. The dataset's folder is its
+    cache.
 
-    Raises RuntimeError if pyarrow, or what fsspec needs for such URLs, is not installed, ValueError if the URL can't be used.
+    keep: save sequences in the dataset's folder, too.
+    Raises RuntimeError if pyarrow, or what fsspec needs for such URLs, is not installed, ValueError if the URL can't be used,
+    OSError, naming it, if it can't be reached.
     """
 
-    def __init__(self, dataset, identity, url):
-        self._dataset, self._identity, self._url = dataset, identity, url
+    def __init__(self, dataset, identity, url, keep=False):
+        self._dataset, self._identity, self._url, self._keep = dataset, identity, url, keep
         self._files, self._root = _open(url)
-        self._size = len(_npy(np.empty((dataset.seq_length, FEATURES_LENGTH))))
+        self._cache = FolderStore(dataset, identity)
 
     def has(self, row):
         """Whether a Clip's features are there, by their size."""
-        return self._files.get_file_info(self._path(row)).size == self._size
+        with self._reaching(self._path(row)):
+            return self._is_valid(row, self._files.get_file_info(self._path(row)))
 
     def missing(self, rows):
         """Those of these Clips whose features are not there."""
         from pyarrow.fs import FileSelector
-        sizes = {info.path: info.size for info in self._files.get_file_info(
-            FileSelector(self._root, recursive=True, allow_not_found=True))}
-        return [row for row in rows if sizes.get(self._path(row)) != self._size]
+        folders = {self._path(row).rsplit("/", 3)[0] for row in rows}  # one, of this size and these weights
+        found = {}
+        with self._reaching("it"):
+            for folder in folders:
+                with contextlib.suppress(FileNotFoundError):
+                    found.update((info.path, info) for info in self._files.get_file_info(
+                        FileSelector(folder, recursive=True, allow_not_found=True)))
+        return [row for row in rows
+                if self._path(row) not in found or not self._is_valid(row, found[self._path(row)])]
 
     def save(self, row, features):
         """Saves a Clip's features, (seq_length, 2048): whole or not at all. Raises OSError, naming the URL."""
+        self._write(row, _npy(features))
+        if self._keep:
+            self._cache.save(row, features)
+
+    def upload(self, rows, quiet=False):
+        """Copies the sequences of these Clips that are in the dataset's folder. Returns the Clips of the others."""
+        missing = set(self._cache.missing(rows))
+
+        def copy(row):
+            features = np.empty((self._dataset.seq_length, data.FEATURES_LENGTH), np.float32)
+            if not self._dataset.read_sequence(row, self._identity, features) or not np.isfinite(features).all():
+                raise ValueError(f"{self._dataset.get_sequence_path(row, self._identity)}: damaged; delete it and run again")
+            self._write(row, _npy(features))
+
+        _copy_all(copy, [row for row in rows if row not in missing], f"Copying to {self._url}", quiet)
+        return [row for row in rows if row in missing]
+
+    def download(self, rows, quiet=False):
+        """Copies the sequences of these Clips that the dataset's folder lacks and the URL has into the folder, each whole or
+        not at all. Raises OSError or ValueError, naming the URL, if one can't be had or is damaged."""
+        lacking = self._cache.missing(rows)
+        absent = set(self.missing(lacking))
+        _copy_all(self._read, [row for row in lacking if row not in absent], f"Copying from {self._url}", quiet)
+
+    def _read(self, row):
+        path, header = self._path(row), self._dataset.sequence_header
+        with self._reaching(path), self._files.open_input_stream(path) as stream:
+            content = stream.read(self._dataset.sequence_bytes + 1)
+        values = np.frombuffer(content[len(header):], np.uint8)
+        if not content.startswith(header) or len(content) != self._dataset.sequence_bytes or \
+                not np.isfinite(values.view(np.float32)).all():
+            raise ValueError(f"{self._url}: {path} is damaged; delete it there and run again")
+        self._cache.save(row, values.view(np.float32).reshape(-1, data.FEATURES_LENGTH))
+
+    def _write(self, row, content):
         path = self._path(row)
         # Object stores show a file when it is complete. Elsewhere a half-written one is short, which `has` sees.
-        try:
+        with self._reaching(path, "written"):
             self._files.create_dir(os.path.dirname(path), recursive=True)
             with self._files.open_output_stream(path) as stream:
-                stream.write(_npy(features))
-        except OSError as error:
-            raise OSError(f"{self._url}: {path} can't be written ({error})") from None
+                stream.write(content)
+
+    def _is_valid(self, row, info):
+        """Whether a pyarrow FileInfo is that of a whole sequence, and not of a clip that another has replaced since."""
+        if info.size != self._dataset.sequence_bytes or info.mtime_ns is None:
+            return info.size == self._dataset.sequence_bytes
+        note = data.read_frames_note(self._dataset.data_dir, row)
+        replaced = note and note.get("replaced")
+        return not isinstance(replaced, (int, float)) or info.mtime_ns >= replaced // 1 * 1e9  # some count whole seconds
 
     def _path(self, row):
         own = os.path.join(self._dataset.data_dir, "sequences")
-        return f"{self._root}/{os.path.relpath(self._dataset.get_sequence_path(row, self._identity), own)}"
+        path = os.path.relpath(self._dataset.get_sequence_path(row, self._identity), own)
+        # Places that a URL names take text only: a byte that is none becomes \\udcff, and stays apart from a name with that.
+        if re.search(r"[\ud800-\udfff]|\\ud", path):
+            path = path.replace("\\", "\\\\").encode(errors="backslashreplace").decode()
+        return f"{self._root}/{path}"
+
+    @contextlib.contextmanager
+    def _reaching(self, path, what="read"):
+        """A `with` block whose errors, of whatever kind a file system has them, become an OSError that names the URL."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise OSError(f"{self._url}: {path} is not there ({error})") from None
+        except Exception as error:
+            raise OSError(f"{self._url}: {path} can't be {what} ({files.error_text(error)})") from None
 
 
-def open_store(dataset, identity, url=None):
+def open_store(dataset, identity, url=None, keep=False):
     """The FolderStore of a dataset, or the UrlStore of a URL."""
-    return UrlStore(dataset, identity, url) if url else FolderStore(dataset, identity)
+    return UrlStore(dataset, identity, url, keep) if url else FolderStore(dataset, identity)
+
+
+def _copy_all(copy, rows, text, quiet):
+    from bars import progress
+    with contextlib.closing(parallel.each(copy, rows, THREADS)) as copied:
+        for _, future in progress(copied, total=len(rows), unit="clip", desc=text, quiet=quiet or not rows):
+            future.result()
 
 
 def _npy(features):
@@ -88,10 +166,14 @@ def _open(url):
         try:
             found, root = fsspec.core.url_to_fs(url)
         except ValueError:
-            raise ValueError(f"{url}: no URL that sequences can be written to ({error})") from None
+            raise ValueError(f"{url}: no URL that sequences can be kept at ({error})") from None
         except ImportError as missing:
             raise RuntimeError(f"{url}: {missing}") from None
+        except Exception as failure:
+            raise OSError(f"{url}: can't be reached ({failure})") from None
         if "://" not in url:
             raise ValueError(f"{url}: no URL; give s3://bucket/folder or the like, file:///folder for a folder") from None
         found = fs.PyFileSystem(fs.FSSpecHandler(found))
+    except OSError as error:
+        raise OSError(f"{url}: can't be reached ({error})") from None
     return found, root.rstrip("/")

@@ -24,11 +24,12 @@ ASSUMED_FPS = 25  # the article's, where the length of the clips in seconds was 
 @files.one_run_at_a_time()
 def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagenet", model="lstm",
           validation_split=0.2, epochs=EPOCHS, batch_size=BATCH_SIZE, seed=0, quiet=False, precision="float32",
-          units=None, group=False, resume=None, devices="one"):
+          units=None, group=False, resume=None, devices="one", sequences_url=None):
     """Extracts missing features, trains, and evaluates the best checkpoint on the test split.
 
     units: width of the recurrent layer (None: the model's default). group: see DataSet.split_train_validation. resume: a
-    checkpoint to go on from. devices: "all" trains on all GPUs, see devices.all_devices.
+    checkpoint to go on from. devices: "all" trains on all GPUs, see devices.all_devices. sequences_url: where sequences are
+    kept, see store.UrlStore: what is there is copied to data_dir, what it lacks is extracted and saved in both.
 
     Returns a dict: checkpoint (path of the best), history (of keras.Model.fit), test_accuracy and report (see
     report.evaluate; None without test clips), failed (clips left out because their frames could not be read). Raises what
@@ -39,12 +40,13 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     from extract_features import extract_features
     from inception import features_id, weights_id
     from devices import all_devices
+    import store
     from models import UNITS, ResearchModel
     from report import draw_curves
 
-    inception_id = weights_id(weights)
+    inception_id, dataset = weights_id(weights), DataSet(seq_length, class_limit, image_shape, data_dir)
     metadata = checkpoint.Metadata(
-        class_names=DataSet(seq_length, class_limit, image_shape, data_dir).classes, seq_length=seq_length,
+        class_names=dataset.classes, seq_length=seq_length,
         image_shape=list(image_shape), clip_seconds=0, weights=inception_id, weights_name=os.path.basename(weights),
         model=model, units=units or UNITS[model],
         training={"validation_split": validation_split, "seed": seed, "batch_size": batch_size, "group": group})
@@ -53,14 +55,24 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
         with checkpoint.Checkpoint(resume) as file:
             check_resumed(resume, file.metadata, metadata)
 
-    failed = extract_features(seq_length, class_limit, image_shape, data_dir, weights, quiet, precision)
+    # Before the hours of extraction, whatever they would be in vain for.
+    planned = choose_splits(dataset, validation_split, seed, group)
+    print_sizes(planned)
+    describe(dataset, planned[2], group)
+
+    failed = extract_features(seq_length, class_limit, image_shape, data_dir, weights, quiet, precision,
+                              sequences_url=sequences_url, keep=True)
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
     identity = features_id(inception_id, precision)
-    dataset.data = [row for row in dataset.data if dataset.load_sequence(row, identity) is not None]
-    splits = (*dataset.split_train_validation(validation_split, seed, group), dataset.split_train_test()[1])
+    if sequences_url:
+        store.UrlStore(dataset, identity, sequences_url).download(dataset.data, quiet)
+    missing = set(dataset.missing_sequences(dataset.data, identity))
+    dataset.data = [row for row in dataset.data if row not in missing]
+    splits = choose_splits(dataset, validation_split, seed, group)
+    if splits != planned:
+        print_sizes(splits)
     metadata.clip_seconds = clip_seconds(dataset, splits[0])
     metadata.training["clips"] = hashlib.sha256(repr(sorted(splits[0])).encode(errors="replace")).hexdigest()[:12]
-    describe(dataset, *splits, group)
 
     cli.import_keras(and_tensorflow=True)  # in which Keras writes TensorBoard's logs
     import keras
@@ -116,10 +128,19 @@ def check_resumed(path, found, wanted):
             raise cli.UsageError(f"{path} was trained with {what} {before}, not {now}; give the same to go on from it")
 
 
-def describe(dataset, train_rows, validation_rows, test_rows, group):
-    """Prints the sizes of the splits, and what makes them less telling than they look."""
-    from data import find_shared_clips
-    print(f"{len(train_rows)} clips to train on, {len(validation_rows)} to validate on, {len(test_rows)} to test on")
+def choose_splits(dataset, validation_split, seed, group):
+    """(clips to train on, to validate on, to test on). Raises ValueError if a class has too few to train with."""
+    return (*dataset.split_train_validation(validation_split, seed, group), dataset.split_train_test()[1])
+
+
+def print_sizes(splits):
+    """Prints how many clips each has of choose_splits."""
+    print("{} clips to train on, {} to validate on, {} to test on".format(*map(len, splits)))
+
+
+def describe(dataset, test_rows, group):
+    """Prints what makes the splits less telling than they look."""
+    from data import command, find_shared_clips
     if group and dataset.ungrouped_classes():
         print(f"--group: the clip names of {', '.join(dataset.ungrouped_classes())} tell no groups; their validation clips "
               f"are chosen singly", file=sys.stderr)
@@ -128,7 +149,8 @@ def describe(dataset, train_rows, validation_rows, test_rows, group):
         print(f"The same video is in both splits: {'/'.join(train_row[:3])} and {'/'.join(test_row[:3])}", file=sys.stderr)
     if shared:
         print(f"In all {len(shared)} of the {len(test_rows)} test clips: the test accuracy will flatter; delete them from "
-              f"{os.path.join(dataset.data_dir, 'test')} and run extract_files.py again", file=sys.stderr)
+              f"{os.path.join(dataset.data_dir, 'test')} and run {command(dataset.data_dir, 'extract_files.py')} again",
+              file=sys.stderr)
 
 
 def clip_seconds(dataset, rows):
@@ -193,12 +215,13 @@ def main(argv=None):
                         help="all: share each batch among all GPUs (default: one)")
     parser.add_argument("--resume", nargs="?", const="lstm-features.hdf5", metavar="CHECKPOINT",
                         help="go on from a checkpoint (default: lstm-features.hdf5, the best so far)")
+    cli.add_sequences_option(parser, "take them from there, what it lacks is extracted and saved there, too")
     args = parser.parse_args(argv)
 
     def work():
         result = train(args.seq_length, args.classes, (args.height, args.width, 3), args.data_dir, args.weights, args.model,
                        args.validation_split, args.epochs, args.batch_size, args.seed, args.quiet, args.precision, args.units,
-                       args.group, args.resume, args.devices)
+                       args.group, args.resume, args.devices, args.sequences)
         return 1 if result["failed"] else 0
     return cli.run(work, args.debug)
 

@@ -36,7 +36,8 @@ def test_reads_a_file_of_the_articles_repository(tmp_path):
                                                       ("test", "Football", "Football_test_1", 75)]
 
 
-NAMES = st.text(st.characters(blacklist_characters="/\0\r", blacklist_categories=["Cs"]), min_size=1, max_size=40)
+NAMES = st.text(st.characters(blacklist_characters="/\0\r", blacklist_categories=["Cs"]), min_size=1, max_size=40).filter(
+    lambda name: not name.startswith("."))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["train", "test"]), NAMES, NAMES, st.integers(0, 10**9 - 1)), min_size=1,
@@ -258,3 +259,77 @@ def test_clips_in_both_splits(tmp_path):
             json.dump({"clip": f"{clip}.mp4", "frames": 3, "seconds": 1.0}, file)
     assert data.find_shared_clips(tmp_path, rows) == [(rows[0], rows[3])]
     assert data.find_shared_clips(tmp_path, rows[:3]) == []
+
+
+@pytest.mark.parametrize("row", ["train,A,../../../outside/evil_1,75", "train,../../x,a,75", "test,A,/etc/passwd,75", "train,..,a,75",
+                                 "train,A,.hidden,75", "train,,a,75", "train,A,,75", "train,A," + "x" * 256 + ",75"])
+def test_rows_whose_names_are_paths_are_refused(tmp_path, row):
+    (tmp_path / "data_file.csv").write_text(f"train,A,fine,75\n{row}\n")
+    with pytest.raises(ValueError, match="data_file.csv, row 2: .* can't be the name of a class or clip"):
+        data.read_data_file(tmp_path)
+
+
+def note(folder, row, **content):
+    path = folder / row.split / row.class_name / f"{row.name}-frames.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"clip": f"{row.name}.mp4", "frames": 3, "seconds": 1.0, **content}))
+
+
+@pytest.mark.parametrize("clip", ["../B/b.mp4", "/etc/passwd", "..", "", None, 5, ["a.mp4"], ".x.mp4"])
+def test_notes_that_name_a_path_name_nothing(tmp_path, clip):
+    """Nothing outside is opened to compare clips: with a path to another clip's video the two would be the same."""
+    row, other = data.Clip("train", "A", "a", 3), data.Clip("test", "B", "b", 3)
+    note(tmp_path, row, clip=clip)
+    note(tmp_path, other)
+    (tmp_path / "test/B/b.mp4").write_bytes(b"video")
+    (tmp_path / "train/B").mkdir()
+    (tmp_path / "train/B/b.mp4").write_bytes(b"video")
+    assert data.read_frames_note(tmp_path, row)["clip"] is None
+    assert data.find_shared_clips(tmp_path, [row, other]) == []
+
+
+@pytest.mark.parametrize("content", ['{"frames": 1e999, "seconds": 1}', '{"frames": 3, "seconds": Infinity}', "[" * 50000,
+                                     '{"frames": 3, "seconds": 1, "clip": "a.mp4"}' + " " * 200000 + "x", "[]", "3"])
+def test_notes_that_are_none(tmp_path, content):
+    row = data.Clip("train", "A", "a", 3)
+    note(tmp_path, row)
+    (tmp_path / "train/A/a-frames.json").write_text(content)
+    found = data.read_frames_note(tmp_path, row)
+    assert found is None or found["frames"] == 3  # of the one that is too long only its beginning is read
+
+
+def test_hints_name_the_folder_that_was_given(tmp_path, monkeypatch):
+    folder = tmp_path / "my clips"
+    with pytest.raises(FileNotFoundError, match="my clips, does not exist; give another --data-dir"):
+        DataSet(data_dir=folder)
+    folder.touch()
+    with pytest.raises(FileNotFoundError, match="my clips, is no folder; give another --data-dir"):
+        DataSet(data_dir=folder)
+    folder.unlink()
+    folder.mkdir()
+    cure = f"python extract_files.py mp4 --data-dir '{folder}'"
+    with pytest.raises(FileNotFoundError, match=cure):
+        DataSet(data_dir=folder)
+    (folder / "data_file.csv").touch()
+    with pytest.raises(ValueError, match=cure):
+        DataSet(data_dir=folder)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(FileNotFoundError, match="python extract_files.py mp4 makes"):
+        DataSet()
+
+
+def test_which_sequences_are_there_is_told_without_opening_them(tmp_path, monkeypatch):
+    """By their sizes, a folder at a time."""
+    found = dataset(tmp_path)
+    for row in found.data[:6]:
+        found.save_sequence(row, "random", np.zeros((75, 2048)))
+    short, empty, gone = (found.get_sequence_path(row, "random") for row in found.data[:3])
+    os.truncate(short, os.path.getsize(short) - 1)
+    os.truncate(empty, 0)
+    os.remove(gone)
+    os.symlink("nowhere", gone)
+    opened = []
+    monkeypatch.setattr(DataSet, "load_sequence", lambda self, row, weights: opened.append(row))
+    assert found.missing_sequences(found.data, "random") == [*found.data[:3], *found.data[6:]]
+    assert opened == found.data[:2]  # those of another size, which another program may have written

@@ -282,3 +282,53 @@ def test_too_many_classes_and_no_data_file(project, tmp_path):
     assert_one_line_error(run(project, "train.py", LENGTH, 3, 80, 96), 1, "3 classes asked for", "has 2: Colour, Grey")
     assert_one_line_error(run(tmp_path, "train.py", LENGTH, 3, 80, 96), 1, "data/data_file.csv is missing",
                           "python extract_files.py mp4")
+
+
+@pytest.mark.parametrize("table, mentions", [
+    ("train,Colour,Colour_train_0,25\n", ["class Colour has 1 usable training clips", "data/train/Colour"]),
+    ("train,Colour,Colour_train_0,25\ntrain,Colour,Colour_train_1,7\n", ["class Colour has 1 usable training clips", "8 frames"]),
+    ("train,Colour,Colour_train_0,7\n", ["class Colour has no training clip of at least 8 frames", "at most 7"]),
+    ("test,Colour,Colour_test_0,25\n", ["no training clips of class Colour, only test clips"]),
+    ("", ["2 classes asked for", "has 1: Grey"]),
+    ("train,Colour,../../../evil,25\n", ["data_file.csv, row 1", "can't be the name"])])
+def test_what_the_list_tells_is_checked_before_anything_is_extracted(copy, monkeypatch, table, mentions):
+    import extract_features
+    with open(copy / "data/data_file.csv") as file:
+        grey = [line for line in file if line.startswith("train,Grey")]
+    (copy / "data/data_file.csv").write_text(table + "".join(grey))
+    shutil.rmtree(copy / "data/sequences")
+    monkeypatch.setattr(extract_features, "extract_here", lambda *args: pytest.fail("hours of work"))
+    assert_one_line_error(run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--quiet"), 1, *mentions)
+    if "usable" in mentions[0]:  # extract_features.py warns of it, before the hours, too
+        monkeypatch.setattr(extract_features, "extract_here", lambda *args: iter(()))
+        result = run(copy, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
+        assert mentions[0] in result.stderr
+
+
+def test_the_splits_are_described_before_anything_is_extracted(copy, monkeypatch):
+    import extract_features
+    shutil.rmtree(copy / "data/sequences")
+    shutil.copy(copy / "data/train/Grey/Grey_train_0.mp4", copy / "data/test/Grey/Grey_test_0.mp4")
+    assert run(copy, "extract_files.py", "mp4", "--quiet").returncode == 0
+
+    def stop(*args):
+        raise RuntimeError("the extraction begins")
+
+    monkeypatch.setattr(extract_features, "extract_here", stop)
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--quiet", "--group")
+    assert "the extraction begins" in result.stderr
+    assert "10 clips to train on, 2 to validate on, 4 to test on" in result.stdout
+    assert "The same video is in both splits: train/Grey/Grey_train_0 and test/Grey/Grey_test_0" in result.stderr
+    assert "--group: the clip names of Colour, Grey tell no groups" in result.stderr
+
+
+def test_a_sequence_that_is_none_is_named_when_it_is_read(copy):
+    """Of the right size, so that no start can tell: reading it does, and what it says helps."""
+    path = copy / "data/sequences/80x96-random/train/Grey/Grey_train_1-8-features.npy"
+    content = path.read_bytes()
+    path.write_bytes(b"?" * 10 + content[10:])
+    arguments = (*ARTICLE_ARGUMENTS, "--weights", "random", "--quiet", "--epochs", 1)
+    assert_one_line_error(run(copy, "train.py", *arguments), 1, "Grey_train_1-8-features.npy", "delete it and run again")
+    path.unlink()
+    result = run(copy, "train.py", *arguments)
+    assert result.returncode == 0 and "1 sequences extracted, 15 were there already" in result.stdout

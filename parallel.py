@@ -1,0 +1,25 @@
+"""Work in threads, as much at once as there are processors and no more, however much there is to do."""
+import os
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+
+def each(work, items, threads=None):
+    """Yields (item, finished future of work(item)) of all items, as they are done. threads: at once (None: one a processor).
+
+    To be closed (contextlib.closing) by whoever may stop early: what has begun is then waited for, the rest is not begun.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    items, waiting = iter(items), {}
+    pool = ThreadPoolExecutor(threads)
+    try:
+        while True:
+            for item in items:
+                waiting[pool.submit(work, item)] = item
+                if len(waiting) >= 2 * threads:  # one more for each thread, to begin at once
+                    break
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield waiting.pop(future), future
+    finally:
+        pool.shutdown(cancel_futures=True)
