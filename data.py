@@ -23,6 +23,11 @@ import files
 SPLITS = ("train", "test")
 CLIPS_FILE = "clips.csv"  # where cut_clips.py notes what it cut from which recording
 FEATURES_LENGTH = 2048  # of InceptionV3's avg_pool
+NAME_BYTES = 255  # of a file's or folder's name, on all usual file systems
+# What the longest of our files adds to a clip's name: its sequence, of a million frames, before it is complete. A process
+# has a number of seven digits at most.
+_LONGEST = files.partial_name("-1000000-features.npy")
+CLIP_NAME_BYTES = NAME_BYTES - len(_LONGEST) - 7 + len(str(os.getpid()))
 
 
 class Clip(NamedTuple):
@@ -218,6 +223,24 @@ def spread(count, size):
     For count == size they are all frames, the article's 75 of 75. Fewer frames than `size` are repeated.
     """
     return np.arange(size) * (count - 1) // max(size - 1, 1)
+
+
+def check_name(text, most=NAME_BYTES):
+    """Raises ValueError, with the reason, if a text can't be the name of a class or a clip: it would be a path, or a hidden
+    file, or longer than `most` bytes. All else that a file system takes is a name: newlines, blanks, bytes that are no text.
+    """
+    if not text:
+        raise ValueError("it is empty")
+    if "/" in text or "\0" in text:
+        raise ValueError("names have no slash and no NUL in them")
+    if text.startswith("."):
+        raise ValueError("names don't begin with a dot")
+    try:
+        length = len(os.fsencode(text))
+    except UnicodeEncodeError:
+        raise ValueError("no file can have this name") from None
+    if length > most:
+        raise ValueError(f"it is {length} bytes long; rename it, to at most {most} bytes")
 
 
 def data_file(data_dir):

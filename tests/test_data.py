@@ -258,3 +258,17 @@ def test_clips_in_both_splits(tmp_path):
             json.dump({"clip": f"{clip}.mp4", "frames": 3, "seconds": 1.0}, file)
     assert data.find_shared_clips(tmp_path, rows) == [(rows[0], rows[3])]
     assert data.find_shared_clips(tmp_path, rows[:3]) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/etc/passwd", "../a", "a/..", "a\0b", "x" * 256, "é" * 128,
+                                  "\ud800"])
+def test_names_that_no_class_and_no_clip_can_have(name):
+    with pytest.raises(ValueError):
+        data.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "a b", "a.b", "a..", "~", "-rf", "a\nb", "\\", "c:\\x", "caf\udce9", "x" * 255, "%2e%2e%2f", " "])
+def test_names_that_a_file_system_takes(tmp_path, name):
+    data.check_name(name)
+    (tmp_path / name).touch()
+    assert os.listdir(tmp_path) == [name]
