@@ -47,15 +47,20 @@ def _make_label(line, start, end, class_name):
                   class_name.strip(), line)
     if not label.class_name:
         raise ValueError("the class is missing")
-    if re.search(r"[\r\n]", label.class_name):
-        raise ValueError(f"{label.class_name!r} can't be a class, it is more than one line")
-    try:
-        data.check_name(label.class_name, MOST_BYTES)
-    except ValueError as error:
-        raise ValueError(f"{label.class_name[:50]!r} can't be a class, it is no name of a folder: {error}") from None
+    check_class(label.class_name)
     if label.end <= label.start:
         raise ValueError(f"it ends at {end.strip()} and starts at {start.strip() or 0}")
     return label
+
+
+def check_class(name):
+    """Raises ValueError unless this can be the name of a class, and of its folder."""
+    try:
+        data.check_name(name, MOST_BYTES)
+        if re.search(r"[\r\n]", name):
+            raise ValueError("it has more than one line")
+    except ValueError as error:
+        raise ValueError(f"{name[:50]!r} can't be a class, it is no name of a folder: {error}") from None
 
 
 def fill_gaps(labels, seconds, class_name):

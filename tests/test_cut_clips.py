@@ -52,7 +52,7 @@ def test_clips_have_the_frames_of_their_label(recordings, tmp_path, name, frames
     assert clips(tmp_path) == sorted(f"{split}/{class_name}/{clip}.mp4" for split, class_name, clip, *_ in rows.values())
     assert len(rows) >= 12
     expected = {"Football": [(0, 4.1), (7, 10.5), (14, 16)], "Commercial": [(4.1, 7), (10.5, 14)]}
-    for split, class_name, clip, recording, stretch, start, count in rows.values():
+    for split, class_name, clip, recording, stretch, start, count, *_ in rows.values():
         path = tmp_path / "data" / split / class_name / f"{clip}.mp4"
         assert recording == str(recordings / name) and int(count) == frames == count_frames(path)
         if shutil.which("ffprobe"):
@@ -72,7 +72,7 @@ def test_clips_of_a_variable_rate_have_equally_many_frames(recordings, tmp_path)
     assert len(clips(tmp_path)) >= 12 and len({count_frames(tmp_path / "data" / path) for path in clips(tmp_path)}) == 1
     # The clips' times are right: the recording's frame at 8 s has number 240.
     with open(tmp_path / "data/clips.csv", newline="") as file:
-        for split, class_name, clip, _, _, start, _ in csv.reader(file):
+        for split, class_name, clip, _, _, start, *_ in csv.reader(file):
             first = shown(tmp_path / "data" / split / class_name / f"{clip}.mp4")[0]
             assert min((first - 30 * float(start)) % 100, (30 * float(start) - first) % 100) <= 3
 
@@ -109,10 +109,9 @@ def test_nothing_is_cut_twice_and_more_recordings_go_on(recordings, tmp_path):
     gone = sorted(before)[0]
     (tmp_path / "data" / gone).unlink()
     result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--seed", 9)
-    assert f"1 clips cut, {len(before) - 1} were there already, 0 failed" in result.stdout
+    assert f"1 clip cut, {len(before) - 1} were there already, 0 failed" in result.stdout
     assert all(os.stat(tmp_path / "data" / path).st_mtime_ns == time for path, time in before.items() if path != gone)
-    shutil.copy(recordings / "25.mp4", tmp_path / "other.mp4")
-    assert cut(tmp_path, "other.mp4", "--seconds", 1).returncode == 0
+    assert cut(tmp_path, recordings / "vfr.mkv", "--seconds", 1).returncode == 0
     assert len(clips(tmp_path)) == 2 * len(before)
     names = [os.path.basename(path) for path in clips(tmp_path)]
     assert len(set(names)) == len(names)
@@ -153,9 +152,3 @@ def test_a_recording_that_ends_early_is_named(recordings, tmp_path):
     failed = [line for line in result.stderr.splitlines() if "short.mp4: at " in line]
     assert failed and f"{len(failed)} failed" in result.stdout
     assert all(count_frames(tmp_path / "data" / path) == 25 for path in clips(tmp_path)) and clips(tmp_path)
-
-
-def test_touching_labels_of_a_class_are_one_stretch():
-    from labels import Label
-    merged = cut_clips.merge([Label(0, 5, "A", 1), Label(5, 8, "A", 2), Label(8, 9, "B", 3), Label(9.5, 10, "B", 4)])
-    assert [label[:3] for label in merged] == [(0, 8, "A"), (8, 9, "B"), (9.5, 10, "B")]
