@@ -124,9 +124,71 @@ def test_the_rest_has_a_class(recordings, tmp_path):
     assert sum("Ad" in path for path in clips(tmp_path)) == 7 and sum("Match" in path for path in clips(tmp_path)) == 9
 
 
+def test_labels_that_are_too_short_are_named(recordings, tmp_path):
+    """And a class of which nothing would be left stops it, unless the dataset has clips of it from elsewhere."""
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,4,A\n4,4.5,B\n5,7,B\n7,7.96,A\n8,10.9,B\n")
+    assert result.returncode == 0
+    short = [line for line in result.stderr.splitlines() if "left out" in line]
+    assert short == ["labels.csv, line 2: left out, B lasts 0.500 s there, a clip 1.000 s",
+                     "labels.csv, line 4: left out, A lasts 0.960 s there, a clip 1.000 s"]
+    assert len(clips(tmp_path)) == 8
+    before = clips(tmp_path)
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,4,A\n5,5.5,B\n6,6.9,B\n")
+    assert_one_line_error(result, 1, "labels.csv: class B would get no clip, its longest label has 0.900 s and a clip 1.000 s: give fewer "
+                          "--seconds, or leave its 2 labels out")
+    assert clips(tmp_path) == before and result.stdout == ""
+    (tmp_path / "data/train/B/mine.MP4").write_text("a clip of another recording")
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,4,A\n5,5.5,B\n")
+    assert result.returncode == 0 and "labels.csv: no clip of class B" in result.stderr
+    assert os.listdir(tmp_path / "data/train/B") == ["mine.MP4"]
+
+
+def test_many_short_labels_are_counted(recordings, tmp_path):
+    labels = "".join(f"{i / 2},{i / 2 + 0.3},A\n" for i in range(25)) + "14,16,A\n"
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--dry-run", labels=labels)
+    assert result.stderr.count("left out") == 20 and "... and 5 more of this kind" in result.stderr
+
+
+def test_empty_starts_and_ends_are_the_recordings(recordings, tmp_path):
+    """As LosslessCut writes them."""
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 2, labels=",5,Football\n5,9,Commercial\n9,,Football\n")
+    assert result.returncode == 0, result.stderr
+    with open(tmp_path / "data/clips.csv", newline="") as file:
+        starts = sorted(float(row[5]) for row in csv.reader(file))
+    assert starts == [0, 2, 5, 7, 9, 11, 13]
+
+
+def test_numbers_and_words_agree(recordings, tmp_path):
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,1,A\n1,4,B\n6,8,B\n")
+    assert "A: 1 clip to train on, 0 to test on, of 1 stretch\n" in result.stdout
+    assert "of 2 stretches\n" in result.stdout and "6 clips of 25 frames, 1.000 s; 6 to be cut" in result.stdout
+    (tmp_path / "data/train/A/A_train_1.mp4").unlink()
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,1,A\n1,4,B\n6,8,B\n")
+    assert "1 clip cut, 5 were there already, 0 failed" in result.stdout
+
+
+def test_a_class_that_can_be_no_folder(recordings, tmp_path):
+    for options in (("--rest", "../x"), ("--rest", "."), ("--rest", "a/b")):
+        assert_one_line_error(cut(tmp_path, recordings / "25.mp4", *options), 1, "can't be a class")
+    assert os.listdir(tmp_path) == ["labels.csv"]
+
+
+def test_one_run_at_a_time(recordings, tmp_path):
+    """Nothing is planned while another run writes; a dry run only looks."""
+    import files
+    (tmp_path / "data").mkdir()
+    with files.locked(tmp_path / "data"):
+        (tmp_path / "data/clips.csv").write_text("not ours")  # isn't read
+        assert_one_line_error(cut(tmp_path, recordings / "25.mp4", "--seconds", 1), 1, "another run is writing there")
+        (tmp_path / "data/clips.csv").unlink()
+        assert cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--dry-run").returncode == 0
+
+
 @pytest.mark.parametrize("labels, mentions", [
     ("0,5,A\n4,8,B\n", "labels.csv, line 2: overlaps line 1"), ("0,5,A\n5,18,B\n", "line 2: ends at 18.000 s, but"),
-    ("0,5,A\n5,x,B\n", "line 2: 'x' is no time"), ("0,0.5,A\n", "no label is as long as a clip of 25 frames")])
+    ("0,5,A\n5,x,B\n", "line 2: 'x' is no time"), ("0,0.5,A\n", "no label is as long as a clip of 25 frames"),
+    ("0,4,A\n5,5.5,B\n", "class B would get no clip, its longest label has 0.500 s and a clip 1.000 s"), ("0,4,A\n17,,B\n", "line 2: starts at 17.000 s, but"),
+    (",18,A\n", "line 1: ends at 18.000 s, but"), ("O,18,A\n", "line 1: 'O' is no time")])
 def test_bad_labels(recordings, tmp_path, labels, mentions):
     assert_one_line_error(cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels=labels), 1, mentions)
     assert os.listdir(tmp_path) == ["labels.csv"]
