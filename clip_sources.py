@@ -1,7 +1,7 @@
 """data/clips.csv: which clips cut_clips.py cut, and of which recording.
 
-A row is split, class, clip, recording, start of its label, its own start, frames, end of its label, fingerprint of the
-recording. Times are in seconds. Earlier versions wrote the first seven.
+A row is split, class, clip, recording, start of its label, its own start, frames, end of its label,
+fingerprint of the recording. Times are in seconds. Earlier versions wrote the first seven.
 """
 import contextlib
 import csv
@@ -36,11 +36,12 @@ def clip_path(data_dir, cut):
 
 
 def fingerprint(path, size=None):
-    """What a recording is known by, whatever its name: "<size>-<digest>". size: of its beginning, in bytes, that counts.
+    """What a recording is known by, whatever its name: "<size>-<digest>". size: of its beginning, in bytes,
+    that counts.
 
-    The digest is SHA-256 of 64 pieces of 64 kB, spread evenly from the first byte to the last: 20 GB would take a minute to
-    read. Up to 4 MB all of it counts. Files of one size that differ only between the pieces are taken for one recording; a
-    file that is encoded, put into another container or tagged anew is another.
+    The digest is SHA-256 of 64 pieces of 64 kB, spread evenly from the first byte to the last: 20 GB would
+    take a minute to read. Up to 4 MB all of it counts. Files of one size that differ only between the pieces
+    are taken for one recording; a file that is encoded, put into another container or tagged anew is another.
     """
     digest = hashlib.sha256()
     with open(path, "rb") as file:
@@ -55,7 +56,8 @@ def fingerprint(path, size=None):
 
 
 def find_recording(cuts, path, mark):
-    """(those of these Cuts that are of a recording, those of another file that had its name). mark: its fingerprint.
+    """(those of these Cuts that are of a recording, those of another file that had its name). mark: its
+    fingerprint.
 
     A recording that has grown since is the same. Rows without a fingerprint are known by their path.
     """
@@ -91,13 +93,14 @@ def read(data_dir):
                 cuts.append(_check(row))
         except (ValueError, TypeError, csv.Error) as error:
             found = "" if isinstance(error, csv.Error) else f", {','.join(row):.200}"
-            raise ValueError(f"{path}: a row that is none of ours{found} (line {reader.line_num}: {error}); mend or delete the "
-                             f"file") from None
+            raise ValueError(f"{path}: a row that is none of ours{found} (line {reader.line_num}: {error}); "
+                             f"mend or delete the file") from None
     return cuts
 
 
 def _check(row):
-    """The Cut of a row. Raises ValueError or TypeError if it can't be one: its names must be names, not paths."""
+    """The Cut of a row. Raises ValueError or TypeError if it can't be one: its names must be names, not
+    paths."""
     if not 7 <= len(row) <= len(Cut._fields):
         raise ValueError(f"{len(row)} columns")
     cut = Cut(*row)
@@ -121,9 +124,11 @@ def write(data_dir, cuts):
 
 
 def remove(data_dir, cuts):
-    """Deletes clips and all that was made of them: rows of data_file.csv, features, notes, frames, at last the files.
+    """Deletes clips and all that was made of them: rows of data_file.csv, features, notes, frames, at last
+    the files.
 
-    What another file of the same name, beside it, was made into is left. Killed on its way, it can be called again.
+    What another file of the same name, beside it, was made into is left. Killed on its way, it can be called
+    again.
     """
     notes = {cut: data.read_frames_note(data_dir, cut) for cut in cuts}
     own = [cut for cut, note in notes.items() if note is None or note.get("clip") == f"{cut.name}.mp4"]
@@ -135,7 +140,7 @@ def remove(data_dir, cuts):
         count = 0
         while os.path.exists(data.frame_path(data_dir, *cut[:3], count + 1)):
             count += 1
-        for number in range(count, 0, -1):  # from the last: what is left, were it killed, begins with the first
+        for number in range(count, 0, -1):  # from the last: what a kill leaves begins with the first
             os.remove(data.frame_path(data_dir, *cut[:3], number))
     for cut in cuts:
         with contextlib.suppress(FileNotFoundError):

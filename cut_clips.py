@@ -1,12 +1,13 @@
 """Cuts the labelled stretches of a recording into training and test clips of equal length.
 
-Reads a recording and its labels: rows of start, end, class (seconds or HH:MM:SS.mmm) in a CSV, our result.csv, an EDL,
-comskip's .txt, SRT or WebVTT. Writes data/train/<Class>/<Class>_train_1.mp4, ..., data/test/<Class>/<Class>_test_1.mp4, ...,
-and notes in data/clips.csv where each comes from. A clip lies inside one label; all clips of one label are of the same split.
+Reads a recording and its labels: rows of start, end, class (seconds or HH:MM:SS.mmm) in a CSV, our
+result.csv, an EDL, comskip's .txt, SRT or WebVTT. Writes data/train/<Class>/<Class>_train_1.mp4, ...,
+data/test/<Class>/<Class>_test_1.mp4, ..., and notes in data/clips.csv where each comes from. A clip lies
+inside one label; all clips of one label are of the same split.
 
-Cutting a recording again, with corrected labels or another --seconds, replaces its clips: those that are still right are
-left alone, the others are named and removed with all that was made of them. A recording is known by its content, so it may
-be moved or renamed.
+Cutting a recording again, with corrected labels or another --seconds, replaces its clips: those that are
+still right are left alone, the others are named and removed with all that was made of them. A recording is
+known by its content, so it may be moved or renamed.
 
     python cut_clips.py Football.mp4 labels.csv --seconds 3
 """
@@ -31,15 +32,16 @@ from cut_plan import Numbers, Recording, choose_splits, earlier_stretches, find_
 MOST_LINES = 20  # of one kind of warning
 
 
-def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, seed=0, edl_class="Commercial", rest=None,
-              dry_run=False, quiet=False, redraw=False):
-    """Cuts clips, in place of those that were cut of the recording before. Returns the number of those that failed.
+def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, seed=0,
+              edl_class="Commercial", rest=None, dry_run=False, quiet=False, redraw=False):
+    """Cuts clips, in place of those that were cut of the recording before. Returns the number of those that
+    failed.
 
-    seconds: length of a clip. test_split: share of each class's clips that go to the test split, by whole stretches. seed:
-    which stretches. edl_class: of what an EDL skips. rest: class of all that has no label. dry_run: print the plan only.
-    redraw: draw the splits anew, also of footage that was cut before.
-    Raises OSError or ValueError, naming the file and the line, if the recording or the labels can't be used, or if a class
-    would get no clip at all.
+    seconds: length of a clip. test_split: share of each class's clips that go to the test split, by whole
+    stretches. seed: which stretches. edl_class: of what an EDL skips. rest: class of all that has no label.
+    dry_run: print the plan only. redraw: draw the splits anew, also of footage that was cut before.
+    Raises OSError or ValueError, naming the file and the line, if the recording or the labels can't be used,
+    or if a class would get no clip at all.
     """
     source = open_recording(recording)
     frames = round(Fraction(seconds) * source.fps)
@@ -102,8 +104,8 @@ def cut_new(source, new, data_dir, quiet):
         for folder in {os.path.dirname(clip_path(data_dir, cut)) for cut in new}:
             os.makedirs(folder, exist_ok=True)
             files.sweep(folder)
-        futures = [pool.submit(cutting.cut_clip, source.path, Fraction(cut.start), cut.frames, source.fps, clip_path(data_dir, cut))
-                   for cut in new]
+        futures = [pool.submit(cutting.cut_clip, source.path, Fraction(cut.start), cut.frames, source.fps,
+                               clip_path(data_dir, cut)) for cut in new]
         try:
             for future in as_completed(futures):
                 bar.update()
@@ -118,12 +120,13 @@ def cut_new(source, new, data_dir, quiet):
 
 
 def check_end(labels, labels_file, source):
-    """The labels, the last one ending with the recording if it is within half a second of it. Raises ValueError if one
-    lies beyond."""
+    """The labels, the last one ending with the recording if it is within half a second of it. Raises
+    ValueError if one lies beyond."""
     for label in labels:
         if label.start >= source.seconds or label.end > source.seconds + 0.5 and not math.isinf(label.end):
             edge = f"starts at {label.start:.3f}" if math.isinf(label.end) else f"ends at {label.end:.3f}"
-            raise ValueError(f"{labels_file}, line {label.line}: {edge} s, but {source.path} is {source.seconds:.3f} s long")
+            raise ValueError(f"{labels_file}, line {label.line}: {edge} s, but {source.path} is "
+                             f"{source.seconds:.3f} s long")
     return [label._replace(end=min(label.end, source.seconds)) for label in labels]
 
 
@@ -132,18 +135,20 @@ def check_lengths(stretches, frames, source, labels_file, has_others):
     has_others(class_name), whether the dataset has some that are not of this recording, says no."""
     seconds = frames / float(source.fps)
     if not any(stretch.starts(frames) for stretch in stretches):
-        raise ValueError(f"{labels_file}: no label is as long as a clip of {counted(frames, 'frame')}, {seconds:.3f} s: give "
-                         f"fewer --seconds")
+        raise ValueError(f"{labels_file}: no label is as long as a clip of {counted(frames, 'frame')}, "
+                         f"{seconds:.3f} s: give fewer --seconds")
     served = {stretch.class_name for stretch in stretches if stretch.starts(frames)}
     without = sorted({stretch.class_name for stretch in stretches} - served)
     for class_name in without:
         lengths = [stretch.end - stretch.start for stretch in stretches if stretch.class_name == class_name]
         if not has_others(class_name):
-            raise ValueError(f"{labels_file}: class {class_name} would get no clip, its longest label has {max(lengths):.3f} s "
-                             f"and a clip {seconds:.3f} s: give fewer --seconds, or leave its {counted(len(lengths), 'label')} out")
-    return [f"{labels_file}, line {stretch.line}: left out, {stretch.class_name} lasts {stretch.end - stretch.start:.3f} s there, "
-            f"a clip {seconds:.3f} s" for stretch in stretches if not stretch.starts(frames)] + \
-           [f"{labels_file}: no clip of class {class_name}" for class_name in without]
+            raise ValueError(f"{labels_file}: class {class_name} would get no clip, its longest label has "
+                             f"{max(lengths):.3f} s and a clip {seconds:.3f} s: give fewer --seconds, or "
+                             f"leave its {counted(len(lengths), 'label')} out")
+    lines = [f"{labels_file}, line {stretch.line}: left out, {stretch.class_name} lasts "
+             f"{stretch.end - stretch.start:.3f} s there, a clip {seconds:.3f} s"
+             for stretch in stretches if not stretch.starts(frames)]
+    return lines + [f"{labels_file}: no clip of class {class_name}" for class_name in without]
 
 
 def has_others(data_dir, split, class_name, own):
@@ -151,7 +156,8 @@ def has_others(data_dir, split, class_name, own):
     folder = os.path.join(data_dir, split, class_name)
     names = (os.path.splitext(file) for file in (os.listdir(folder) if os.path.isdir(folder) else ()))
     own = {cut.name for cut in own if (cut.split, cut.class_name) == (split, class_name)}
-    return any(ending[1:].lower() in clips.EXTENSIONS and not name.startswith(".") and name not in own for name, ending in names)
+    return any(ending[1:].lower() in clips.EXTENSIONS and not name.startswith(".") and name not in own
+               for name, ending in names)
 
 
 def describe(cuts, new, data_dir, earlier, source):
@@ -162,25 +168,29 @@ def describe(cuts, new, data_dir, earlier, source):
         stretches = len({cut.label_start for cut in own})
         print(f"{class_name}: {counted(counts['train'], 'clip')} to train on, {counts['test']} to test on, "
               f"of {counted(stretches, 'stretch')}")
-        for split, cure in (("test", "label more stretches, or a greater --test-split"), ("train", "label more stretches")):
+        for split, cure in (("test", "label more stretches, or give a greater --test-split"),
+                            ("train", "label more stretches")):
             if not counts[split] and not has_others(data_dir, split, class_name, [*earlier, *cuts]):
                 again = ", or --redraw the splits" if stretches > 1 and earlier else ""
-                print(f"{class_name}: no clips to {split} on; {cure}{again}, or put clips of another recording into "
-                      f"{os.path.join(data_dir, split, class_name)}", file=sys.stderr)
+                print(f"{class_name}: no clips to {split} on; {cure}{again}, or put clips of another "
+                      f"recording into {os.path.join(data_dir, split, class_name)}", file=sys.stderr)
     frames = cuts[0].frames
-    print(f"{counted(len(cuts), 'clip')} of {counted(frames, 'frame')}, {frames / float(source.fps):.3f} s; {len(new)} to be cut")
+    print(f"{counted(len(cuts), 'clip')} of {counted(frames, 'frame')}, {frames / float(source.fps):.3f} s; "
+          f"{len(new)} to be cut")
 
 
 def describe_earlier(gone, namesakes, recording, data_dir, dry_run):
     """Says which clips of an earlier cutting go, and that those of another file stay."""
     if gone:
-        print(f"{recording} was cut before. {counted(len(gone), 'clip')} of then {'would be' if dry_run else 'are'} removed, with "
-              f"frames and features, as the labels or --seconds are others now:")
+        print(f"{recording} was cut before; {counted(len(gone), 'clip')} of it no longer "
+              f"{'fits' if len(gone) == 1 else 'fit'} the labels and --seconds and "
+              f"{'would be' if dry_run else 'is' if len(gone) == 1 else 'are'} removed, with frames and "
+              f"features:")
         print("\n".join(listed(gone)))
     if namesakes:
-        print(f"{os.path.join(data_dir, data.CLIPS_FILE)}: {counted(len(namesakes), 'clip')} of another file named "
-              f"{os.path.basename(recording)} {'stays' if len(namesakes) == 1 else 'stay'}; if it showed the same, delete:",
-              file=sys.stderr)
+        print(f"{os.path.join(data_dir, data.CLIPS_FILE)}: {counted(len(namesakes), 'clip')} of another file "
+              f"named {os.path.basename(recording)} {'stays' if len(namesakes) == 1 else 'stay'}; if it "
+              f"showed the same, delete:", file=sys.stderr)
         print("\n".join(listed(namesakes)), file=sys.stderr)
 
 
@@ -189,14 +199,16 @@ def listed(cuts):
     lines = []
     for split, class_name in sorted({cut[:2] for cut in cuts}):
         names = [cut.name for cut in cuts if cut[:2] == (split, class_name)]
-        numbers = sorted((int(number), beginning) for beginning, _, number in (name.rpartition("_") for name in names))
+        parts = (name.rpartition("_") for name in names)
+        numbers = sorted((int(number), beginning) for beginning, _, number in parts)
         runs = []  # [first, last] of names that follow each other
         for number, beginning in numbers:
             if runs and runs[-1][1] == (number - 1, beginning):
                 runs[-1][1] = number, beginning
             else:
                 runs.append([(number, beginning)] * 2)
-        texts = (f"{beginning}_{first}" + (f" to {last}" if last > first else "") for (first, beginning), (last, _) in runs)
+        texts = (f"{beginning}_{first}" + (f" to {last}" if last > first else "")
+                 for (first, beginning), (last, _) in runs)
         lines.append(f"  {split}/{class_name}: {counted(len(names), 'clip')}, {', '.join(texts)}")
     return lines
 
@@ -218,22 +230,26 @@ def main(argv=None):
     parser = cli.make_parser(__doc__)
     parser.add_argument("recording", help="the video to cut")
     parser.add_argument("labels", help="its labels: .csv, .edl, .srt, .vtt, or comskip's .txt")
-    parser.add_argument("--seconds", type=cli.seconds, default=Fraction(3), help="length of a clip (default: 3)")
+    parser.add_argument("--seconds", type=cli.seconds, default=Fraction(3),
+                        help="length of a clip (default: 3)")
     parser.add_argument("--test-split", type=cli.fraction, default=0.2, metavar="SHARE",
                         help="share of each class's clips for the test split, by whole labels (default: 0.2)")
-    parser.add_argument("--seed", type=cli.at_least(0), default=0, help="of the choice of test labels (default: 0)")
+    parser.add_argument("--seed", type=cli.at_least(0), default=0,
+                        help="of the choice of test labels (default: 0)")
     parser.add_argument("--edl-class", default="Commercial", metavar="CLASS",
                         help="class of the stretches that an EDL or comskip marks (default: Commercial)")
-    parser.add_argument("--rest", metavar="CLASS", help="class of all that has no label (default: it isn't cut)")
+    parser.add_argument("--rest", metavar="CLASS",
+                        help="class of all that has no label (default: it isn't cut)")
     parser.add_argument("--redraw", action="store_true",
-                        help="draw the test labels anew where the recording was cut before (default: footage keeps its split)")
+                        help="draw the test labels anew where the recording was cut before (default: footage "
+                             "keeps its split)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, cut and remove nothing")
     cli.add_limit_option(parser)
     args = parser.parse_args(argv)
 
     def work():
-        failed = cut_clips(args.recording, args.labels, args.seconds, args.data_dir, args.test_split, args.seed, args.edl_class,
-                           args.rest, args.dry_run, args.quiet, args.redraw)
+        failed = cut_clips(args.recording, args.labels, args.seconds, args.data_dir, args.test_split,
+                           args.seed, args.edl_class, args.rest, args.dry_run, args.quiet, args.redraw)
         return 1 if failed else 0
     return cli.run(work)
 

@@ -58,12 +58,14 @@ def earlier_stretches(earlier, fps):
     ends = {}
     for cut in earlier:
         key = cut.split, cut.class_name, float(cut.label_start)
-        ends[key] = max(ends.get(key, 0.0), float(cut.label_end or float(cut.start) + cut.frames / float(fps)))
+        end = float(cut.label_end) if cut.label_end else float(cut.start) + cut.frames / float(fps)
+        ends[key] = max(ends.get(key, 0.0), end)
     return [(split, start, end) for (split, _, start), end in ends.items()]
 
 
 def kept_split(stretch, before):
-    """The split that most of a stretch's footage is in, None if it is in neither. before: of earlier_stretches."""
+    """The split that most of a stretch's footage is in, None if it is in neither. before: of
+    earlier_stretches."""
     shared = dict.fromkeys(data.SPLITS, 0.0)
     for split, start, end in before:
         shared[split] += max(0.0, min(end, stretch.end) - max(start, stretch.start))
@@ -73,8 +75,9 @@ def kept_split(stretch, before):
 def choose_splits(stretches, frames, before, test_split, seed):
     """The split of each Stretch; all are long enough for a clip.
 
-    Footage that was cut before keeps its split: a stretch takes that of most of it, so that a correction doesn't put
-    neighbours into different splits. before: of earlier_stretches. The other stretches are drawn, class by class.
+    Footage that was cut before keeps its split: a stretch takes that of most of it, so that a correction
+    doesn't put neighbours into different splits. before: of earlier_stretches. The other stretches are drawn,
+    class by class.
     """
     random = np.random.default_rng(seed)
     splits = [kept_split(stretch, before) for stretch in stretches]
@@ -84,7 +87,8 @@ def choose_splits(stretches, frames, before, test_split, seed):
         drawn = [own[place] for place in random.permutation(len(own)) if splits[own[place]] is None]
         kept = {splits[i] for i in own}
         one_stays = "train" not in kept
-        wanted, tested = test_split * sum(sizes.values()) - sum(sizes[i] for i in own if splits[i] == "test"), []
+        wanted = test_split * sum(sizes.values()) - sum(sizes[i] for i in own if splits[i] == "test")
+        tested = []
         for i in drawn[:-1] if one_stays else drawn:
             count = sum(sizes[j] for j in tested)
             if abs(count + sizes[i] - wanted) < abs(count - wanted):
@@ -97,7 +101,8 @@ def choose_splits(stretches, frames, before, test_split, seed):
 
 
 class Numbers:
-    """Names new clips so that no other file has the name, listed in clips.csv or not. known: the rows of clips.csv."""
+    """Names new clips so that no other file has the name, listed in clips.csv or not. known: the rows of
+    clips.csv."""
 
     def __init__(self, data_dir, known):
         self._data_dir, self._last = data_dir, {}
@@ -113,19 +118,21 @@ class Numbers:
             self._looked.add(key)
             folder = os.path.join(self._data_dir, split, class_name)
             for file in os.listdir(folder) if os.path.isdir(folder) else ():
-                if found := re.match("[0-9]{1,9}", file[len(beginning):] if file.startswith(beginning) else ""):
-                    self._last[key] = max(int(found[0]), self._last.get(key, 0))
+                if found := re.match(re.escape(beginning) + "([0-9]{1,9})", file):
+                    self._last[key] = max(int(found[1]), self._last.get(key, 0))
         self._last[key] = self._last.get(key, 0) + 1
         return f"{beginning}{self._last[key]}"
 
 
 def plan(stretches, splits, frames, source, earlier, numbers):
     """The Cuts of a Recording: those that are among the earlier ones under the names that they have."""
-    names = {(cut.split, cut.class_name, round(float(cut.start) * source.fps), cut.frames): cut.name for cut in earlier}
+    names = {(cut.split, cut.class_name, round(float(cut.start) * source.fps), cut.frames): cut.name
+             for cut in earlier}
     cuts = []
     for stretch, split in zip(stretches, splits):
         for first in stretch.starts(frames):
-            name = names.get((split, stretch.class_name, first, frames)) or numbers.name(split, stretch.class_name)
+            name = (names.get((split, stretch.class_name, first, frames))
+                    or numbers.name(split, stretch.class_name))
             cuts.append(Cut(split, stretch.class_name, name, os.path.abspath(source.path), str(stretch.start),
                             str(float(first / source.fps)), frames, str(stretch.end), source.fingerprint))
     return cuts

@@ -1,7 +1,7 @@
 """The formats of label files: from a file's bytes to rows of start, end and class, still as text.
 
-Read: CSV with any of three delimiters, MPlayer's and Kodi's EDL, comskip's .txt, SRT, WebVTT. What other programs write and
-doesn't say what is when is refused by its name, with what to do instead.
+Read: CSV with any of three delimiters, MPlayer's and Kodi's EDL, comskip's .txt, SRT, WebVTT. What other
+programs write and doesn't say what is when is refused by its name, with what to do instead.
 """
 import codecs
 import csv
@@ -15,19 +15,22 @@ from typing import NamedTuple
 MAX_BYTES = 2 ** 24  # of a file: half a million labels
 EDL_ACTIONS = {"0": "cut", "1": "mute", "2": "scene marker", "3": "commercial break"}
 SKIPPED = ("0", "3")  # those that leave a stretch out
-# As a table's columns are called, best first; "Start Time (seconds)", "start_time" and "START" are all "start".
+# As a table's columns are called, best first; "Start Time (seconds)" and "start_time" are "start", too.
 COLUMNS = {"start": ("start", "in", "from", "begin"), "end": ("end", "out", "to", "stop"),
            "class": ("class", "label", "tag", "name", "category")}
-BYTE_ORDER_MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
-                    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+BYTE_ORDER_MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+                    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
+                    (codecs.BOM_UTF16_BE, "utf-16"))
 BINARY = ((b"PK\x03\x04", "a spreadsheet (.xlsx, .ods) or another ZIP archive; open it and save it as CSV"),
           (b"\xd0\xcf\x11\xe0", "an old Excel or Office file; open it and save it as CSV"))
 WRITE_ROWS = "write rows of start, end, class instead"
 REFUSED = (  # how a file begins, but for blanks, and what it is
-    (r'\{\s*"?(version|mediaFileName|cutSegments)\b', "a project of LosslessCut; export its segments as CSV there"),
+    (r'\{\s*"?(version|mediaFileName|cutSegments)\b',
+     "a project of LosslessCut; export its segments as CSV there"),
     (r"# mpv EDL v\d", f"an EDL of mpv, which lists the parts of a new video; {WRITE_ROWS}"),
     (r"(TITLE|FCM):|\d{3,6}[ \t]+\S+[ \t]+\S+[ \t]+(C|D|K|W\d+)\b.*\d\d:\d\d:\d\d[:;]\d\d",
-     f"a CMX 3600 EDL, whose pieces of an edit have no classes and count frames of an unknown rate; {WRITE_ROWS}"),
+     f"a CMX 3600 EDL, whose pieces of an edit have no classes and count frames of an unknown rate; "
+     f"{WRITE_ROWS}"),
     (r";FFMETADATA", f"chapters for ffmpeg; {WRITE_ROWS}"),
     (r"[{\[]\s*[\"{\[}\]]", "JSON; of clasify.py's results give the .csv"),
     (r"<(\?xml|!|html|table|xmeml|fcpxml|cutlist)", f"XML or HTML; {WRITE_ROWS}"))
@@ -68,8 +71,8 @@ def read_rows(path, skipped_class):
 
 
 def decode(content):
-    """The text in a file's bytes, UTF-8 unless a byte order mark says otherwise. Raises ValueError, ": ..." or
-    ", line N: ...", if they are no text."""
+    """The text in a file's bytes, UTF-8 unless a byte order mark says otherwise. Raises ValueError, ": ..."
+    or ", line N: ...", if they are no text."""
     if len(content) > MAX_BYTES:
         raise ValueError(f": longer than {MAX_BYTES >> 20} MB; that is no file of labels")
     for signature, reason in BINARY:
@@ -82,7 +85,8 @@ def decode(content):
         if not encoding.startswith("utf-8") or b"\0" in content:
             raise ValueError(": no text; save it as CSV") from None
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f", line {line}: not in UTF-8; save the file as UTF-8 (Excel: 'CSV UTF-8')") from None
+        raise ValueError(f", line {line}: not in UTF-8; save the file as UTF-8 (Excel: 'CSV UTF-8')"
+                         ) from None
     if "\0" in text:
         raise ValueError(": no text; save it as CSV")
     return text
@@ -133,8 +137,9 @@ def _find_delimiter(lines):
 
     def score(delimiter):
         rows = [next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []) for line in sample]
-        fit = sum(len(row) >= 3 and sum(bool(_TIME.fullmatch(cell.strip())) or not cell.strip() for cell in row) >= 2
-                  for row in rows)
+        times = (sum(not cell.strip() or bool(_TIME.fullmatch(cell.strip())) for cell in row) for row in rows
+                 if len(row) >= 3)
+        fit = sum(count >= 2 for count in times)
         return fit, sum(line.count(delimiter) for line in sample)
     try:
         return max("\t;,", key=score)
@@ -143,21 +148,25 @@ def _find_delimiter(lines):
 
 
 def _find_columns(table):
-    """(columns of start, end and class, the rows below the header). Raises ValueError if the header makes no sense of them."""
+    """(columns of start, end and class, the rows below the header). Raises ValueError if the header makes no
+    sense of them."""
     names = [[_column_name(cell) for cell in row] for _, row in table[:2]]
     scenes = next((i for i, row in enumerate(names) if row and row[0] == "scene number"), None)
     header = scenes or 0  # PySceneDetect puts a line with the times of all cuts first
     if not table or scenes is None and not _is_header(table[0][1], names[0]):
         return (0, 1, 2), table
     line, names = table[header][0], names[header]
-    found = {column: next((names.index(name) for name in known if name in names), None) for column, known in COLUMNS.items()}
+    found = {column: next((names.index(name) for name in known if name in names), None)
+             for column, known in COLUMNS.items()}
     if scenes is not None and found["class"] is None:
-        raise ValueError(f": PySceneDetect's list of scenes, which doesn't say of what class they are; add a column 'class' to it")
+        raise ValueError(": PySceneDetect's list of scenes, which doesn't say of what class they are; add a "
+                         "column 'class' to it")
     columns = tuple(found.values())
     if None in columns:
         if any(column not in (None, place) for place, column in enumerate(columns)):
             missing = " and ".join(column for column in found if found[column] is None)
-            raise ValueError(f", line {line}: no column is called {missing}; name three of them start, end and class")
+            raise ValueError(f", line {line}: no column is called {missing}; name three of them start, end "
+                             f"and class")
         columns = (0, 1, 2)  # in words of another language
     return columns, table[header + 1:]
 
@@ -184,31 +193,37 @@ def _parse_edl(text, class_name):
             continue
         if len(parts) < 3 or parts[2] not in EDL_ACTIONS:
             known = ", ".join(f"{action} ({meaning})" for action, meaning in EDL_ACTIONS.items())
-            raise ValueError(f", line {number}: expected start, end and one of the actions {known}, found {line.strip()!r:.80}")
+            raise ValueError(f", line {number}: expected start, end and one of the actions {known}, found "
+                             f"{line.strip()!r:.80}")
         if parts[2] in SKIPPED:
             yield Row(number, parts[0], parts[1], class_name)
 
 
 def _parse_comskip(text, class_name):
-    """The Rows of the commercials in comskip's .txt: first and last frame of each, counted from 1, and above them the frame
-    rate, times 100, cut to a whole number."""
+    """The Rows of the commercials in comskip's .txt: first and last frame of each, counted from 1, and above
+    them the frame rate, times 100, cut to a whole number."""
     fps = None
     for number, line in enumerate(text.splitlines(), 1):
-        if found := re.match(r"\s*FILE PROCESSING COMPLETE(?:\s+\d+\s+FRAMES AT\s+(\d{1,6})\s*$)?", line, re.ASCII):
+        header = r"\s*FILE PROCESSING COMPLETE(?:\s+\d+\s+FRAMES AT\s+(\d{1,6})\s*$)?"
+        if found := re.match(header, line, re.ASCII):
             if not int(found[1] or 0):
-                raise ValueError(f", line {number}: comskip's list, but without its frame rate; give its .edl")
+                raise ValueError(f", line {number}: comskip's list, but without its frame rate; give its "
+                                 f".edl")
             # 2397 and 2997 are those of NTSC: 24000/1001, 30000/1001.
             exact = Fraction(int(found[1]), 100)
             ntsc = Fraction(-(-exact.numerator // exact.denominator) * 1000, 1001)
             fps = ntsc if int(ntsc * 100) == int(found[1]) else exact
         elif found := re.fullmatch(r"\s*(\d{1,9})\s+(\d{1,9})(\s.*)?", line, re.ASCII):
-            yield Row(number, *(f"{float(max(int(frame) - 1, 0) / fps):.6f}" for frame in found.groups()[:2]), class_name)
+            start, end = (f"{float(max(int(frame) - 1, 0) / fps):.6f}" for frame in found.groups()[:2])
+            yield Row(number, start, end, class_name)
         elif line.strip(" \t-"):
-            raise ValueError(f", line {number}: expected the first and last frame of a commercial, found {line.strip()!r:.80}")
+            raise ValueError(f", line {number}: expected the first and last frame of a commercial, found "
+                             f"{line.strip()!r:.80}")
 
 
 def _parse_cues(text):
-    """The Rows of SRT's or WebVTT's cues: their text without tags, and without the probability that we add."""
+    """The Rows of SRT's or WebVTT's cues: their text without tags, and without the probability that we
+    add."""
     lines = text.splitlines()
     at = [number for number, line in enumerate(lines) if "-->" in line]
     for number, following in zip(at, [*at[1:], len(lines)]):

@@ -20,10 +20,11 @@ class Label(NamedTuple):
 
 
 def read_labels(path, edl_class="Commercial"):
-    """The labels in a file, a list of Label sorted by their start. edl_class: of the stretches that an EDL or comskip marks.
+    """The labels in a file, a list of Label sorted by their start. edl_class: of the stretches that an EDL or
+    comskip marks.
 
-    Raises OSError if it can't be read, ValueError, naming file and line, if a line is not understood, labels overlap, or
-    there are none.
+    Raises OSError if it can't be read, ValueError, naming file and line, if a line is not understood, labels
+    overlap, or there are none.
     """
     labels = []
     for row in read_rows(path, edl_class):
@@ -37,7 +38,8 @@ def read_labels(path, edl_class="Commercial"):
     for before, label in zip(labels, labels[1:]):
         if label.start < before.end - 0.0005:  # files of ours round to milliseconds
             until = "has no end" if math.isinf(before.end) else f"ends at {before.end:.3f} s"
-            raise ValueError(f"{os.fspath(path)}, line {label.line}: overlaps line {before.line}, which {until}")
+            raise ValueError(f"{os.fspath(path)}, line {label.line}: overlaps line {before.line}, which "
+                             f"{until}")
     return labels
 
 

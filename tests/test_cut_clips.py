@@ -7,7 +7,6 @@ import subprocess
 import pytest
 from conftest import assert_one_line_error, count_frames, run, variable_rate
 
-import cut_clips
 import video
 
 LABELS = "start,end,class\n0,4.1,Football\n4.1,7,Commercial\n7,10.5,Football\n10.5,14,Commercial\n14,16,Football\n"
@@ -187,7 +186,8 @@ def test_one_run_at_a_time(recordings, tmp_path):
 @pytest.mark.parametrize("labels, mentions", [
     ("0,5,A\n4,8,B\n", "labels.csv, line 2: overlaps line 1"), ("0,5,A\n5,18,B\n", "line 2: ends at 18.000 s, but"),
     ("0,5,A\n5,x,B\n", "line 2: 'x' is no time"), ("0,0.5,A\n", "no label is as long as a clip of 25 frames"),
-    ("0,4,A\n5,5.5,B\n", "class B would get no clip, its longest label has 0.500 s and a clip 1.000 s"), ("0,4,A\n17,,B\n", "line 2: starts at 17.000 s, but"),
+    ("0,4,A\n5,5.5,B\n", "class B would get no clip, its longest label has 0.500 s and a clip 1.000 s"),
+    ("0,4,A\n17,,B\n", "line 2: starts at 17.000 s, but"),
     (",18,A\n", "line 1: ends at 18.000 s, but"), ("O,18,A\n", "line 1: 'O' is no time")])
 def test_bad_labels(recordings, tmp_path, labels, mentions):
     assert_one_line_error(cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels=labels), 1, mentions)

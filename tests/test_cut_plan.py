@@ -1,4 +1,5 @@
 """Which clips a recording is cut into: pure functions, against brute force over frames."""
+
 from fractions import Fraction
 
 import numpy as np
@@ -17,8 +18,11 @@ def labels(draw):
     """Labels of a recording of 200 s, with gaps."""
     edges = draw(st.lists(st.integers(0, 2000), min_size=2, max_size=14, unique=True).map(sorted))
     names = st.sampled_from([None, "A", "B", "C"])
-    found = [Label(start / 10, end / 10, name, line) for line, (start, end) in enumerate(zip(edges, edges[1:]), 1)
-             if (name := draw(names))]
+    found = [
+        Label(start / 10, end / 10, name, line)
+        for line, (start, end) in enumerate(zip(edges, edges[1:]), 1)
+        if (name := draw(names))
+    ]
     return found or [Label(0.0, 200.0, "A", 1)]
 
 
@@ -43,13 +47,18 @@ def test_correcting_labels(first, second, frames, seed):
         for frame in footage(clip):
             assert frame not in class_of
             class_of[frame] = clip.class_name
-        assert any(stretch.first <= footage(clip)[0] and footage(clip)[-1] < stretch.stop for stretch in stretches
-                   if stretch.class_name == clip.class_name)
-    before = np.zeros(2000)  # of each frame: 1 if a stretch of the test split had it, -1 if one of the training split
+        assert any(
+            stretch.first <= footage(clip)[0] and footage(clip)[-1] < stretch.stop
+            for stretch in stretches
+            if stretch.class_name == clip.class_name
+        )
+    before = np.zeros(
+        2000
+    )  # of each frame: 1 if a stretch of the test split had it, -1 if one of the training split
     for stretch, split in zip(old_stretches, old_splits):
-        before[stretch.first:stretch.stop] = 1 if split == "test" else -1
+        before[stretch.first : stretch.stop] = 1 if split == "test" else -1
     for stretch, split in zip(stretches, splits):
-        balance = before[stretch.first:stretch.stop]
+        balance = before[stretch.first : stretch.stop]
         if balance.any():
             assert split == ("test" if balance.sum() > 0 else "train")
         assert {clip.split for clip in new if clip.label_start == str(stretch.start)} == {split}
@@ -57,7 +66,11 @@ def test_correcting_labels(first, second, frames, seed):
     assert len(set(names)) == len(names)
     for clip in new:  # what was cut already keeps its name, and no other clip gets it
         same = [other for other in old if (footage(other), other[:2]) == (footage(clip), clip[:2])]
-        assert [other.name for other in same] == [clip.name] if same else clip[:3] not in {other[:3] for other in old}
+        assert (
+            [other.name for other in same] == [clip.name]
+            if same
+            else clip[:3] not in {other[:3] for other in old}
+        )
     # Killed when clips.csv lists both: the next run plans the same.
     gone = [clip for clip in old if clip[:3] not in set(names)]
     assert cut(second, frames, [*new, *gone], seed + 1)[2] == new
@@ -66,7 +79,8 @@ def test_correcting_labels(first, second, frames, seed):
 @settings(deadline=None)
 @given(labels(), st.integers(0, 5))
 def test_a_first_cut(given, seed):
-    """Of each class with two stretches some clips are on either side, as near to the share as whole stretches allow."""
+    """Of each class with two stretches some clips are on either side, as near to the share as whole stretches
+    allow."""
     stretches, splits, cuts = cut(given, 10, seed=seed)
     for name in {stretch.class_name for stretch in stretches}:
         own = [split for stretch, split in zip(stretches, splits) if stretch.class_name == name]
@@ -79,13 +93,18 @@ def test_what_is_new_in_a_recording_fills_up_the_share():
     first = [Label(10.0 * i, 10.0 * i + 5, "A", i) for i in range(10)]
     _, splits, old = cut(first, 10, share=0.2)
     assert splits.count("test") == 2
-    stretches, splits, _ = cut(first + [label._replace(start=label.start + 100, end=label.end + 100) for label in first], 10, old,
-                               share=0.2)
+    stretches, splits, _ = cut(
+        first + [label._replace(start=label.start + 100, end=label.end + 100) for label in first],
+        10,
+        old,
+        share=0.2,
+    )
     assert splits.count("test") == 4 and splits[:10].count("test") == 2
 
 
 def test_a_class_that_was_in_one_split_gets_the_other_when_it_can():
-    """Label(0, 9) was all there was; what is labelled now elsewhere is for the test. And the other way round."""
+    """Label(0, 9) was all there was; what is labelled now elsewhere is for the test. And the other way
+    round."""
     old = cut([Label(0.0, 9.0, "A", 1)], 10)[2]
     now = [Label(0.0, 9.0, "A", 1), Label(20.0, 50.0, "A", 2)]
     assert cut(now, 10, old)[1] == ["train", "test"]
@@ -93,7 +112,10 @@ def test_a_class_that_was_in_one_split_gets_the_other_when_it_can():
 
 
 def test_earlier_rows_without_the_ends_of_labels():
-    old = [clip._replace(label_end="", fingerprint="") for clip in cut([Label(0.0, 9.5, "A", 1), Label(20.0, 30.0, "A", 1)], 10)[2]]
+    old = [
+        clip._replace(label_end="", fingerprint="")
+        for clip in cut([Label(0.0, 9.5, "A", 1), Label(20.0, 30.0, "A", 1)], 10)[2]
+    ]
     assert sorted(part[1:] for part in earlier_stretches(old, FPS)) == [(0.0, 9.0), (20.0, 30.0)]
 
 
@@ -108,4 +130,7 @@ def test_numbers_of_files_that_are_not_listed_are_left_free(tmp_path):
         (tmp_path / "train/A" / name).touch()
     numbers = Numbers(tmp_path, [])
     assert [numbers.name("train", "A"), numbers.name("train", "A"), numbers.name("test", "A")] == [
-        "A_train_10", "A_train_11", "A_test_1"]
+        "A_train_10",
+        "A_train_11",
+        "A_test_1",
+    ]
