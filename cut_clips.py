@@ -1,74 +1,113 @@
 """Cuts the labelled stretches of a recording into training and test clips of equal length.
 
-Reads a recording and its labels: rows of start, end, class (seconds or HH:MM:SS.mmm) in a CSV, our result.csv, an EDL, SRT
-or WebVTT. Writes data/train/<Class>/<Class>_train_1.mp4, ..., data/test/<Class>/<Class>_test_1.mp4, ..., and notes in
-data/clips.csv where each comes from. A clip lies inside one label; all clips of one label are of the same split. Clips that
-were cut before are left alone.
+Reads a recording and its labels: rows of start, end, class (seconds or HH:MM:SS.mmm) in a CSV, our
+result.csv, an EDL, comskip's .txt, SRT or WebVTT. Writes data/train/<Class>/<Class>_train_1.mp4, ...,
+data/test/<Class>/<Class>_test_1.mp4, ..., and notes in data/clips.csv where each comes from. A clip lies
+inside one label; all clips of one label are of the same split.
+
+Cutting a recording again, with corrected labels or another --seconds, replaces its clips: those that are
+still right are left alone, the others are named and removed with all that was made of them. A recording is
+known by its content, so it may be moved or renamed.
 
     python cut_clips.py Football.mp4 labels.csv --seconds 3
 """
-import csv
+import contextlib
+import math
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from fractions import Fraction
-from typing import NamedTuple
-
-import numpy as np
 
 import cli
+import clip_sources
+import clips
 import cutting
 import data
 import files
 import labels as label_files
 import processes
 import video
+from clip_sources import clip_path
 from console import print
+from cut_plan import Numbers, Recording, choose_splits, earlier_stretches, find_stretches, plan
+
+MOST_LINES = 20  # of one kind of warning
 
 
-class Cut(NamedTuple):
-    """A clip to be cut: a row of clips.csv."""
-    split: str
-    class_name: str
-    name: str
-    recording: str  # absolute path
-    stretch: str  # start of the labelled stretch that it lies in, in seconds
-    start: str  # its own
-    frames: int
+def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, seed=0,
+              edl_class="Commercial", rest=None, dry_run=False, quiet=False, redraw=False):
+    """Cuts clips, in place of those that were cut of the recording before. Returns the number of those that
+    failed.
 
-
-@files.one_run_at_a_time(unless=lambda given: given["dry_run"], make=True)
-def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, seed=0, edl_class="Commercial", rest=None,
-              dry_run=False, quiet=False):
-    """Cuts clips. Returns the number of those that failed.
-
-    seconds: length of a clip. test_split: share of each class's clips that go to the test split, by whole stretches. seed:
-    which stretches. edl_class: of what an EDL skips. rest: class of all that has no label. dry_run: print the plan only.
-    Raises OSError or ValueError, naming the file and the line, if the recording or the labels can't be used.
+    seconds: length of a clip. test_split: share of each class's clips that go to the test split, by whole
+    stretches. seed: which stretches. edl_class: of what an EDL skips. rest: class of all that has no label.
+    dry_run: print the plan only. redraw: draw the splits anew, also of footage that was cut before.
+    Raises OSError or ValueError, naming the file and the line, if the recording or the labels can't be used,
+    or if a class would get no clip at all.
     """
-    from bars import progress
-    info = video.probe(recording)
-    frames = round(Fraction(seconds) * info.fps)
+    source = open_recording(recording)
+    frames = round(Fraction(seconds) * source.fps)
     if frames < 1:
         raise ValueError(f"--seconds {float(seconds):g} is less than a frame of {recording}")
-    labels = check_end(label_files.read_labels(labels_file, edl_class), labels_file, recording, info)
+    labels = check_end(label_files.read_labels(labels_file, edl_class), labels_file, source)
     if rest:
-        labels = label_files.fill_gaps(labels, info.frames / float(info.fps), rest)
-    known = read_cuts(data_dir)
-    cuts = plan(merge(labels), frames, info.fps, os.path.abspath(recording), test_split, seed, known)
-    new = [cut for cut in cuts if not os.path.exists(clip_path(data_dir, cut))]
-    describe(cuts, new, frames, info.fps)
-    if dry_run:
-        return 0
+        label_files.check_class(rest)
+        labels = label_files.fill_gaps(labels, source.seconds, rest)
+    stretches = find_stretches(labels, source.fps)
+    if not os.path.isdir(data_dir):  # before it is made
+        check_lengths(stretches, frames, source, labels_file, lambda class_name: False)
+    if not dry_run:
+        os.makedirs(data_dir, exist_ok=True)
+    with contextlib.nullcontext() if dry_run else files.locked(data_dir):
+        known = clip_sources.read(data_dir)
+        earlier, namesakes = clip_sources.find_recording(known, recording, source.fingerprint)
+        listed_before = set(earlier)
+        others = [cut for cut in known if cut not in listed_before]
+        too_short = check_lengths(stretches, frames, source, labels_file,
+                                  lambda class_name: has_others(data_dir, "train", class_name, earlier))
+        stretches = [stretch for stretch in stretches if stretch.starts(frames)]
+        before = [] if redraw else earlier_stretches(earlier, source.fps)
+        splits = choose_splits(stretches, frames, before, test_split, seed)
+        cuts = plan(stretches, splits, frames, source, earlier, Numbers(data_dir, known))
+        planned = {cut[:3] for cut in cuts}
+        gone = [cut for cut in earlier if cut[:3] not in planned]
+        new = [cut for cut in cuts if not os.path.exists(clip_path(data_dir, cut))]
+        describe(cuts, new, data_dir, earlier, source)
+        describe_earlier(gone, namesakes, recording, data_dir, dry_run)
+        print_some(too_short)
+        if dry_run:
+            return 0
+        # Before anything else, and with the clips that go: a run that was killed is taken up by the next one.
+        clip_sources.write(data_dir, [*others, *cuts, *gone])
+        if gone:
+            clip_sources.remove(data_dir, gone)
+            clip_sources.write(data_dir, [*others, *cuts])
+        problems = cut_new(source, new, data_dir, quiet)
+    for problem in sorted(problems):
+        print(problem, file=sys.stderr)
+    print(f"{counted(len(new) - len(problems), 'clip')} cut, {len(cuts) - len(new)} "
+          f"{'was' if len(cuts) - len(new) == 1 else 'were'} there already, {len(problems)} failed")
+    return len(problems)
+
+
+def open_recording(path):
+    """The Recording in a file. Raises OSError or ValueError, naming it, if there is none."""
+    info = video.probe(path)
+    frames = info.frames or video.count_frames(path)
+    return Recording(path, info.fps, frames / float(info.fps), clip_sources.fingerprint(path))
+
+
+def cut_new(source, new, data_dir, quiet):
+    """Cuts those clips. Returns what was wrong with those that failed, a list of lines."""
+    from bars import progress
     problems = []
     with progress(total=len(new), unit="clip", desc="Cutting", quiet=quiet or not new) as bar, \
             ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        write_cuts(data_dir, {*known, *cuts})  # before the clips: a number is given once, however the run ends
         for folder in {os.path.dirname(clip_path(data_dir, cut)) for cut in new}:
             os.makedirs(folder, exist_ok=True)
             files.sweep(folder)
-        cutter = cutting.ClipCutter(recording, info.fps) if new else None
-        futures = [pool.submit(cutter.cut, Fraction(cut.start), frames, clip_path(data_dir, cut)) for cut in new]
+        cutter = cutting.ClipCutter(source.path, source.fps) if new else None
+        futures = [pool.submit(cutter.cut, Fraction(cut.start), cut.frames, clip_path(data_dir, cut)) for cut in new]
         try:
             for future in as_completed(futures):
                 bar.update()
@@ -80,128 +119,140 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
             pool.shutdown(wait=False, cancel_futures=True)
             processes.kill_all()
             raise
-    for problem in sorted(problems):
-        print(problem, file=sys.stderr)
-    print(f"{len(new) - len(problems)} clips cut, {len(cuts) - len(new)} were there already, {len(problems)} failed")
-    return len(problems)
+    return problems
 
 
-def check_end(labels, labels_file, recording, info):
-    """The labels, the last one ending with the recording if it is within half a second of it. Raises ValueError if one
-    lies beyond."""
-    length = info.frames / float(info.fps)
-    if not length:
-        return labels
+def check_end(labels, labels_file, source):
+    """The labels, the last one ending with the recording if it is within half a second of it. Raises
+    ValueError if one lies beyond."""
     for label in labels:
-        if label.end > length + 0.5 or label.start >= length:
-            raise ValueError(f"{labels_file}, line {label.line}: ends at {label.end:.3f} s, but {recording} is {length:.3f} s "
-                             f"long")
-    return [label._replace(end=min(label.end, length)) for label in labels]
+        if label.start >= source.seconds or label.end > source.seconds + 0.5 and not math.isinf(label.end):
+            edge = f"starts at {label.start:.3f}" if math.isinf(label.end) else f"ends at {label.end:.3f}"
+            raise ValueError(f"{labels_file}, line {label.line}: {edge} s, but {source.path} is "
+                             f"{source.seconds:.3f} s long")
+    return [label._replace(end=min(label.end, source.seconds)) for label in labels]
 
 
-def merge(labels):
-    """Labels of one class that touch become one."""
-    merged = []
-    for label in labels:
-        if merged and merged[-1].class_name == label.class_name and label.start - merged[-1].end < 0.001:
-            merged[-1] = merged[-1]._replace(end=label.end)
-        else:
-            merged.append(label)
-    return merged
+def check_lengths(stretches, frames, source, labels_file, has_others):
+    """Lines on labels that are shorter than a clip. Raises ValueError if a class would get no clip and
+    has_others(class_name), whether the dataset has some that are not of this recording, says no."""
+    seconds = frames / float(source.fps)
+    if not any(stretch.starts(frames) for stretch in stretches):
+        raise ValueError(f"{labels_file}: no label is as long as a clip of {counted(frames, 'frame')}, "
+                         f"{seconds:.3f} s: give fewer --seconds")
+    served = {stretch.class_name for stretch in stretches if stretch.starts(frames)}
+    without = sorted({stretch.class_name for stretch in stretches} - served)
+    for class_name in without:
+        lengths = [stretch.end - stretch.start for stretch in stretches if stretch.class_name == class_name]
+        if not has_others(class_name):
+            raise ValueError(f"{labels_file}: class {class_name} would get no clip, its longest label has "
+                             f"{max(lengths):.3f} s and a clip {seconds:.3f} s: give fewer --seconds, or "
+                             f"leave its {counted(len(lengths), 'label')} out")
+    lines = [f"{labels_file}, line {stretch.line}: left out, {stretch.class_name} lasts "
+             f"{stretch.end - stretch.start:.3f} s there, a clip {seconds:.3f} s"
+             for stretch in stretches if not stretch.starts(frames)]
+    return lines + [f"{labels_file}: no clip of class {class_name}" for class_name in without]
 
 
-def plan(labels, frames, fps, recording, test_split, seed, known):
-    """The Cuts of a recording, those that are `known` from clips.csv under the names they have there."""
-    random = np.random.default_rng(seed)
-    names = {(cut.recording, cut.class_name, cut.start, cut.frames): cut for cut in known}
-    splits = {(cut.recording, cut.class_name, cut.stretch): cut.split for cut in known}
-    last = {}  # number of the last clip of a split and class
-    for cut in known:
-        number = int(cut.name.rpartition("_")[2])
-        last[cut.split, cut.class_name] = max(number, last.get((cut.split, cut.class_name), 0))
-    cuts = []
-    for class_name in sorted({label.class_name for label in labels}):
-        stretches = []
-        for label in labels:
-            if label.class_name == class_name:
-                # Frame numbers: a label begins with the first frame at or after its start.
-                first, end = (-(-Fraction(f"{time:.6f}") * fps // 1) for time in (label.start, label.end))
-                starts = [str(float(Fraction(start) / fps)) for start in range(int(first), int(end) - frames + 1, frames)]
-                if starts:
-                    stretches.append((str(label.start), starts))
-        wanted = test_split * sum(len(starts) for _, starts in stretches)
-        order = random.permutation(len(stretches))
-        taken = data.take_share([[stretches[i]] * len(stretches[i][1]) for i in order], wanted) if len(stretches) > 1 else ()
-        tested = {stretch for stretch, _ in taken} if test_split else set()
-        for stretch, starts in stretches:
-            split = splits.get((recording, class_name, stretch), "test" if stretch in tested else "train")
-            for start in starts:
-                cut = names.get((recording, class_name, start, frames))
-                if cut is None:
-                    number = last[split, class_name] = last.get((split, class_name), 0) + 1
-                    cut = Cut(split, class_name, f"{class_name}_{split}_{number}", recording, stretch, start, frames)
-                cuts.append(cut)
-    return cuts
+def has_others(data_dir, split, class_name, own):
+    """Whether there are clips of a split and class other than these."""
+    folder = os.path.join(data_dir, split, class_name)
+    names = (os.path.splitext(file) for file in (os.listdir(folder) if os.path.isdir(folder) else ()))
+    own = {cut.name for cut in own if (cut.split, cut.class_name) == (split, class_name)}
+    return any(ending[1:].lower() in clips.EXTENSIONS and not name.startswith(".") and name not in own
+               for name, ending in names)
 
 
-def describe(cuts, new, frames, fps):
-    """Prints how many clips each class gets."""
-    if not cuts:
-        raise ValueError(f"no label is as long as a clip of {frames} frames, {frames / float(fps):.3f} s: give fewer --seconds")
+def describe(cuts, new, data_dir, earlier, source):
+    """Prints how many clips each class gets. earlier: Cuts of the recording that clips.csv lists."""
     for class_name in sorted({cut.class_name for cut in cuts}):
-        counts = {split: sum(cut.class_name == class_name and cut.split == split for cut in cuts) for split in data.SPLITS}
-        stretches = len({cut.stretch for cut in cuts if cut.class_name == class_name})
-        print(f"{class_name}: {counts['train']} training clips, {counts['test']} test clips, of {stretches} stretches")
-        if not counts["test"]:
-            print(f"{class_name}: no test clips, all of it is one stretch or --test-split is too small; label more stretches, "
-                  f"or put clips of another recording into data/test", file=sys.stderr)
-    print(f"{len(cuts)} clips of {frames} frames, {frames / float(fps):.3f} s; {len(new)} to be cut")
+        own = [cut for cut in cuts if cut.class_name == class_name]
+        counts = {split: sum(cut.split == split for cut in own) for split in data.SPLITS}
+        stretches = len({cut.label_start for cut in own})
+        print(f"{class_name}: {counted(counts['train'], 'clip')} to train on, {counts['test']} to test on, "
+              f"of {counted(stretches, 'stretch')}")
+        for split, cure in (("test", "label more stretches, or give a greater --test-split"),
+                            ("train", "label more stretches")):
+            if not counts[split] and not has_others(data_dir, split, class_name, [*earlier, *cuts]):
+                again = ", or --redraw the splits" if stretches > 1 and earlier else ""
+                print(f"{class_name}: no clips to {split} on; {cure}{again}, or put clips of another "
+                      f"recording into {os.path.join(data_dir, split, class_name)}", file=sys.stderr)
+    frames = cuts[0].frames
+    print(f"{counted(len(cuts), 'clip')} of {counted(frames, 'frame')}, {frames / float(source.fps):.3f} s; "
+          f"{len(new)} to be cut")
 
 
-def clip_path(data_dir, cut):
-    """Where a clip lies."""
-    return os.path.join(data_dir, cut.split, cut.class_name, f"{cut.name}.mp4")
+def describe_earlier(gone, namesakes, recording, data_dir, dry_run):
+    """Says which clips of an earlier cutting go, and that those of another file stay."""
+    if gone:
+        print(f"{recording} was cut before; {counted(len(gone), 'clip')} of it no longer "
+              f"{'fits' if len(gone) == 1 else 'fit'} the labels and --seconds and "
+              f"{'would be' if dry_run else 'is' if len(gone) == 1 else 'are'} removed, with frames and "
+              f"features:")
+        print("\n".join(listed(gone)))
+    if namesakes:
+        print(f"{os.path.join(data_dir, data.CLIPS_FILE)}: {counted(len(namesakes), 'clip')} of another file "
+              f"named {os.path.basename(recording)} {'stays' if len(namesakes) == 1 else 'stay'}; if it "
+              f"showed the same, delete:", file=sys.stderr)
+        print("\n".join(listed(namesakes)), file=sys.stderr)
 
 
-def read_cuts(data_dir):
-    """The rows of clips.csv, a list of Cut. Raises ValueError, naming the line, if one is damaged."""
-    path = os.path.join(data_dir, data.CLIPS_FILE)
-    if not os.path.exists(path):
-        return []
-    cuts = []
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for row in csv.reader(file):
-            try:
-                cuts.append(Cut(*row[:6], int(row[6])))
-                int(cuts[-1].name.rpartition("_")[2])
-            except (ValueError, TypeError, IndexError):
-                raise ValueError(f"{path}: a row that is none of ours, {','.join(row)}; mend or delete the file") from None
-    return cuts
+def listed(cuts):
+    """Lines that name clips, a split and class each."""
+    lines = []
+    for split, class_name in sorted({cut[:2] for cut in cuts}):
+        names = [cut.name for cut in cuts if cut[:2] == (split, class_name)]
+        parts = (name.rpartition("_") for name in names)
+        numbers = sorted((int(number), beginning) for beginning, _, number in parts)
+        runs = []  # [first, last] of names that follow each other
+        for number, beginning in numbers:
+            if runs and runs[-1][1] == (number - 1, beginning):
+                runs[-1][1] = number, beginning
+            else:
+                runs.append([(number, beginning)] * 2)
+        texts = (f"{beginning}_{first}" + (f" to {last}" if last > first else "")
+                 for (first, beginning), (last, _) in runs)
+        lines.append(f"  {split}/{class_name}: {counted(len(names), 'clip')}, {', '.join(texts)}")
+    return lines
 
 
-def write_cuts(data_dir, cuts):
-    """Writes clips.csv, sorted, whole or not at all."""
-    files.write_text(os.path.join(data_dir, data.CLIPS_FILE), files.csv_text(sorted(cuts)))
+def counted(number, noun):
+    """'1 clip', '2 clips'."""
+    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('ch') else 's'}"
+
+
+def print_some(lines):
+    """Prints warnings, of very many only the first."""
+    for line in lines[:MOST_LINES]:
+        print(line, file=sys.stderr)
+    if len(lines) > MOST_LINES:
+        print(f"... and {len(lines) - MOST_LINES} more of this kind", file=sys.stderr)
 
 
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     parser.add_argument("recording", help="the video to cut")
-    parser.add_argument("labels", help="its labels: .csv, .edl, .srt, .vtt")
-    parser.add_argument("--seconds", type=cli.seconds, default=Fraction(3), help="length of a clip (default: 3)")
+    parser.add_argument("labels", help="its labels: .csv, .edl, .srt, .vtt, or comskip's .txt")
+    parser.add_argument("--seconds", type=cli.seconds, default=Fraction(3),
+                        help="length of a clip (default: 3)")
     parser.add_argument("--test-split", type=cli.fraction, default=0.2, metavar="SHARE",
                         help="share of each class's clips for the test split, by whole labels (default: 0.2)")
-    parser.add_argument("--seed", type=cli.at_least(0), default=0, help="of the choice of test labels (default: 0)")
+    parser.add_argument("--seed", type=cli.at_least(0), default=0,
+                        help="of the choice of test labels (default: 0)")
     parser.add_argument("--edl-class", default="Commercial", metavar="CLASS",
-                        help="class of the stretches that an EDL skips (default: Commercial)")
-    parser.add_argument("--rest", metavar="CLASS", help="class of all that has no label (default: it isn't cut)")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan, cut nothing")
+                        help="class of the stretches that an EDL or comskip marks (default: Commercial)")
+    parser.add_argument("--rest", metavar="CLASS",
+                        help="class of all that has no label (default: it isn't cut)")
+    parser.add_argument("--redraw", action="store_true",
+                        help="draw the test labels anew where the recording was cut before (default: footage "
+                             "keeps its split)")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan, cut and remove nothing")
     cli.add_limit_option(parser)
     args = parser.parse_args(argv)
 
     def work():
-        failed = cut_clips(args.recording, args.labels, args.seconds, args.data_dir, args.test_split, args.seed, args.edl_class,
-                           args.rest, args.dry_run, args.quiet)
+        failed = cut_clips(args.recording, args.labels, args.seconds, args.data_dir, args.test_split,
+                           args.seed, args.edl_class, args.rest, args.dry_run, args.quiet, args.redraw)
         return 1 if failed else 0
     return cli.run(work, args.debug)
 

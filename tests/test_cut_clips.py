@@ -7,7 +7,6 @@ import subprocess
 import pytest
 from conftest import assert_one_line_error, count_frames, run, variable_rate
 
-import cut_clips
 import video
 
 LABELS = "start,end,class\n0,4.1,Football\n4.1,7,Commercial\n7,10.5,Football\n10.5,14,Commercial\n14,16,Football\n"
@@ -52,7 +51,7 @@ def test_clips_have_the_frames_of_their_label(recordings, tmp_path, name, frames
     assert clips(tmp_path) == sorted(f"{split}/{class_name}/{clip}.mp4" for split, class_name, clip, *_ in rows.values())
     assert len(rows) >= 12
     expected = {"Football": [(0, 4.1), (7, 10.5), (14, 16)], "Commercial": [(4.1, 7), (10.5, 14)]}
-    for split, class_name, clip, recording, stretch, start, count in rows.values():
+    for split, class_name, clip, recording, stretch, start, count, *_ in rows.values():
         path = tmp_path / "data" / split / class_name / f"{clip}.mp4"
         assert recording == str(recordings / name) and int(count) == frames == count_frames(path)
         if shutil.which("ffprobe"):
@@ -72,7 +71,7 @@ def test_clips_of_a_variable_rate_have_equally_many_frames(recordings, tmp_path)
     assert len(clips(tmp_path)) >= 12 and len({count_frames(tmp_path / "data" / path) for path in clips(tmp_path)}) == 1
     # The clips' times are right: the recording's frame at 8 s has number 240.
     with open(tmp_path / "data/clips.csv", newline="") as file:
-        for split, class_name, clip, _, _, start, _ in csv.reader(file):
+        for split, class_name, clip, _, _, start, *_ in csv.reader(file):
             first = shown(tmp_path / "data" / split / class_name / f"{clip}.mp4")[0]
             assert min((first - 30 * float(start)) % 100, (30 * float(start) - first) % 100) <= 3
 
@@ -109,10 +108,9 @@ def test_nothing_is_cut_twice_and_more_recordings_go_on(recordings, tmp_path):
     gone = sorted(before)[0]
     (tmp_path / "data" / gone).unlink()
     result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--seed", 9)
-    assert f"1 clips cut, {len(before) - 1} were there already, 0 failed" in result.stdout
+    assert f"1 clip cut, {len(before) - 1} were there already, 0 failed" in result.stdout
     assert all(os.stat(tmp_path / "data" / path).st_mtime_ns == time for path, time in before.items() if path != gone)
-    shutil.copy(recordings / "25.mp4", tmp_path / "other.mp4")
-    assert cut(tmp_path, "other.mp4", "--seconds", 1).returncode == 0
+    assert cut(tmp_path, recordings / "vfr.mkv", "--seconds", 1).returncode == 0
     assert len(clips(tmp_path)) == 2 * len(before)
     names = [os.path.basename(path) for path in clips(tmp_path)]
     assert len(set(names)) == len(names)
@@ -125,9 +123,72 @@ def test_the_rest_has_a_class(recordings, tmp_path):
     assert sum("Ad" in path for path in clips(tmp_path)) == 7 and sum("Match" in path for path in clips(tmp_path)) == 9
 
 
+def test_labels_that_are_too_short_are_named(recordings, tmp_path):
+    """And a class of which nothing would be left stops it, unless the dataset has clips of it from elsewhere."""
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,4,A\n4,4.5,B\n5,7,B\n7,7.96,A\n8,10.9,B\n")
+    assert result.returncode == 0
+    short = [line for line in result.stderr.splitlines() if "left out" in line]
+    assert short == ["labels.csv, line 2: left out, B lasts 0.500 s there, a clip 1.000 s",
+                     "labels.csv, line 4: left out, A lasts 0.960 s there, a clip 1.000 s"]
+    assert len(clips(tmp_path)) == 8
+    before = clips(tmp_path)
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,4,A\n5,5.5,B\n6,6.9,B\n")
+    assert_one_line_error(result, 1, "labels.csv: class B would get no clip, its longest label has 0.900 s and a clip 1.000 s: give fewer "
+                          "--seconds, or leave its 2 labels out")
+    assert clips(tmp_path) == before and result.stdout == ""
+    (tmp_path / "data/train/B/mine.MP4").write_text("a clip of another recording")
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,4,A\n5,5.5,B\n")
+    assert result.returncode == 0 and "labels.csv: no clip of class B" in result.stderr
+    assert os.listdir(tmp_path / "data/train/B") == ["mine.MP4"]
+
+
+def test_many_short_labels_are_counted(recordings, tmp_path):
+    labels = "".join(f"{i / 2},{i / 2 + 0.3},A\n" for i in range(25)) + "14,16,A\n"
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--dry-run", labels=labels)
+    assert result.stderr.count("left out") == 20 and "... and 5 more of this kind" in result.stderr
+
+
+def test_empty_starts_and_ends_are_the_recordings(recordings, tmp_path):
+    """As LosslessCut writes them."""
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 2, labels=",5,Football\n5,9,Commercial\n9,,Football\n")
+    assert result.returncode == 0, result.stderr
+    with open(tmp_path / "data/clips.csv", newline="") as file:
+        starts = sorted(float(row[5]) for row in csv.reader(file))
+    assert starts == [0, 2, 5, 7, 9, 11, 13]
+
+
+def test_numbers_and_words_agree(recordings, tmp_path):
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,1,A\n1,4,B\n6,8,B\n")
+    assert "A: 1 clip to train on, 0 to test on, of 1 stretch\n" in result.stdout
+    assert "of 2 stretches\n" in result.stdout and "6 clips of 25 frames, 1.000 s; 6 to be cut" in result.stdout
+    (tmp_path / "data/train/A/A_train_1.mp4").unlink()
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,1,A\n1,4,B\n6,8,B\n")
+    assert "1 clip cut, 5 were there already, 0 failed" in result.stdout
+
+
+def test_a_class_that_can_be_no_folder(recordings, tmp_path):
+    for options in (("--rest", "../x"), ("--rest", "."), ("--rest", "a/b")):
+        assert_one_line_error(cut(tmp_path, recordings / "25.mp4", *options), 1, "can't be a class")
+    assert os.listdir(tmp_path) == ["labels.csv"]
+
+
+def test_one_run_at_a_time(recordings, tmp_path):
+    """Nothing is planned while another run writes; a dry run only looks."""
+    import files
+    (tmp_path / "data").mkdir()
+    with files.locked(tmp_path / "data"):
+        (tmp_path / "data/clips.csv").write_text("not ours")  # isn't read
+        assert_one_line_error(cut(tmp_path, recordings / "25.mp4", "--seconds", 1), 1, "another run is writing there")
+        (tmp_path / "data/clips.csv").unlink()
+        assert cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--dry-run").returncode == 0
+
+
 @pytest.mark.parametrize("labels, mentions", [
     ("0,5,A\n4,8,B\n", "labels.csv, line 2: overlaps line 1"), ("0,5,A\n5,18,B\n", "line 2: ends at 18.000 s, but"),
-    ("0,5,A\n5,x,B\n", "line 2: 'x' is no time"), ("0,0.5,A\n", "no label is as long as a clip of 25 frames")])
+    ("0,5,A\n5,x,B\n", "line 2: 'x' is no time"), ("0,0.5,A\n", "no label is as long as a clip of 25 frames"),
+    ("0,4,A\n5,5.5,B\n", "class B would get no clip, its longest label has 0.500 s and a clip 1.000 s"),
+    ("0,4,A\n17,,B\n", "line 2: starts at 17.000 s, but"),
+    (",18,A\n", "line 1: ends at 18.000 s, but"), ("O,18,A\n", "line 1: 'O' is no time")])
 def test_bad_labels(recordings, tmp_path, labels, mentions):
     assert_one_line_error(cut(tmp_path, recordings / "25.mp4", "--seconds", 1, labels=labels), 1, mentions)
     assert os.listdir(tmp_path) == ["labels.csv"]
@@ -153,9 +214,3 @@ def test_a_recording_that_ends_early_is_named(recordings, tmp_path):
     failed = [line for line in result.stderr.splitlines() if "short.mp4: at " in line]
     assert failed and f"{len(failed)} failed" in result.stdout
     assert all(count_frames(tmp_path / "data" / path) == 25 for path in clips(tmp_path)) and clips(tmp_path)
-
-
-def test_touching_labels_of_a_class_are_one_stretch():
-    from labels import Label
-    merged = cut_clips.merge([Label(0, 5, "A", 1), Label(5, 8, "A", 2), Label(8, 9, "B", 3), Label(9.5, 10, "B", 4)])
-    assert [label[:3] for label in merged] == [(0, 8, "A"), (8, 9, "B"), (9.5, 10, "B")]

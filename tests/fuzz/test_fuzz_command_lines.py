@@ -16,7 +16,7 @@ SCRIPTS = {
     "clasify.py": ["75", "2", "lstm-features.hdf5", "a.mp4", "--hop", "--smooth", "--min-duration", "--export", "csv,edl", "--skip", "A",
                    "--keep", "--exact", "--no-video", "--plain", "--report", "--output", "out.avi", "--weights", "random"],
     "evaluate.py": ["75", "2", "lstm-features.hdf5", "--split", "validation", "--size", "100"],
-    "cut_clips.py": ["a.mp4", "labels.csv", "--seconds", "3", "--test-split", "0.2", "--edl-class", "--rest", "A", "--dry-run"],
+    "cut_clips.py": ["a.mp4", "labels.csv", "--seconds", "3", "--test-split", "0.2", "--edl-class", "--rest", "A", "--redraw", "--dry-run"],
 }
 ANY = ["--data-dir", "data", "nowhere", "--quiet", "--help", "--", "-1", "0", "1", "1e9", "nan", "1/0", "", " ", "\0", "a\nb", "\udcff", "%s", "*"]
 

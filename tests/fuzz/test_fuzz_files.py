@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mutations import json_mutated, mutated
 
 import checkpoint as checkpoints
+import clip_sources
 import data
 import labels
 
@@ -24,8 +25,14 @@ LABELS = {
     "csv": b"start,end,class\n0:00:00,0:25:10.5,Football\n1510.5,1620,Commercial\n1620,1700,\"a, b\"\n",
     "edl": b"# comskip\n12.5\t44.0\t0\n100 130.25 3\n140 150 1\n",
     "srt": b"1\n00:00:00,000 --> 00:01:00,000\nFootball: 0.97\n\n2\n00:01:00,000 --> 00:01:30,000\nCommercial\n",
-    "vtt": b"WEBVTT\n\n00:00.000 --> 01:00.000\nA &amp; B: 0.97\n\n01:00.000 --> 01:30.000 align:left\nCommercial\n",
+    "vtt": b"WEBVTT\n\n00:00.000 --> 01:00.000\n<v Bob>A &amp; B: 0.97\n\n01:00.000 --> 01:30.000 align:left\n<c.x>Commercial</c>\n",
+    "tsv": "label\tfrom\tto\nFootball\t0\t25:10,5\n#\t1\t2\nCommercial\t1510,5\t\n".encode("utf-16"),
+    "scenes.csv": b"Timecode List:,00:00:03.333\nScene Number,Start Frame,Start Timecode,Start Time (seconds),End Timecode,Tag\n"
+                  b"1,1,00:00:00.000,0.000,00:00:03.333,A\n2,101,00:00:03.333,3.333,00:00:16.000,\"B \"\"b\"\"\"\n",
+    "txt": b"FILE PROCESSING COMPLETE  53999 FRAMES AT  2997\n-------------------\n1\t3001\n20001\t25001\n",
+    "cmx.edl": b"TITLE: x\nFCM: NON-DROP FRAME\n001  AX  V  C  00:00:00:00 00:00:05:00 01:00:00:00 01:00:05:00\n",
 }
+CLIPS = b"test,A,A_test_1,/x.mp4,10.0,10.0,75\ntrain,A,A_train_1,/x.mp4,0.0,0.0,75,9.5,100-0123456789abcdef0123456789abcdef\n"
 NOTE = {"clip": "x.mp4", "size": 1000, "mtime_ns": 10**18, "frames": 75, "fps": "25", "seconds": 3.0}
 METADATA = {
     "class_names": ["A", "B"], "seq_length": 4, "image_shape": [80, 96, 3], "clip_seconds": 3.0, "weights": "random",
@@ -53,8 +60,23 @@ def check_labels(folder, content, extension="csv"):
     except ValueError as error:
         assert path.name in str(error)
     else:
-        assert found and all(0 <= label.start < label.end < math.inf and label.class_name for label in found)
+        assert found and all(0 <= label.start < label.end and label.class_name for label in found)
+        assert all(label.end < math.inf for label in found[:-1])  # without an end only the last one can be
+        assert not any(label.class_name.startswith(".") or set(label.class_name) & set("/\0\n") for label in found)
         assert all(a.end <= b.start + 0.0005 for a, b in zip(found, found[1:]))
+
+
+def check_clips_file(folder, content):
+    (folder / "clips.csv").write_bytes(content)
+    try:
+        found = clip_sources.read(folder)
+    except ValueError as error:
+        assert "clips.csv" in str(error)
+    else:
+        for cut in found:
+            assert os.path.dirname(os.path.normpath(clip_sources.clip_path(folder, cut))) == str(folder / cut.split / cut.class_name)
+        clip_sources.write(folder, found)
+        assert clip_sources.read(folder) == sorted(found)
 
 
 def check_sequence(folder, content):
@@ -99,10 +121,23 @@ def test_data_file(tmp_path_factory, content):
     check_data_file(tmp_path_factory.getbasetemp(), content)
 
 
+@pytest.mark.parametrize("extension", sorted(set(LABELS) - {"cmx.edl"}))
+def test_whole_labels(tmp_path, extension):
+    """What is damaged below is understood when it is whole."""
+    (tmp_path / f"x.{extension}").write_bytes(LABELS[extension])
+    assert len(labels.read_labels(tmp_path / f"x.{extension}")) >= 2
+
+
 @given(st.sampled_from(sorted(LABELS)).flatmap(lambda extension: st.tuples(mutated(LABELS[extension]), st.just(extension))))
 @settings(deadline=None, max_examples=600)
 def test_labels(tmp_path_factory, labels):
     check_labels(tmp_path_factory.getbasetemp(), *labels)
+
+
+@given(mutated(CLIPS))
+@settings(deadline=None, max_examples=300)
+def test_clips_file(tmp_path_factory, content):
+    check_clips_file(tmp_path_factory.getbasetemp(), content)
 
 
 @given(mutated(SEQUENCE[:128], npy(np.array([[print]], object))), st.sampled_from([4096 * 4, 4096 * 4 - 2, 0]))
