@@ -14,10 +14,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from checkpoint_metadata import printable
+
 SECONDS = 60  # that the other process may take; it needs half a second
 MEMORY = 2**27  # bytes that it may take beyond what Python and HDF5 take to start
 MOST_TEXT = 2**21  # bytes of an attribute
-MOST_NAMES, LONGEST_NAME, DEEPEST = 10_000, 1000, 20  # layers or arrays that a group lists; bytes; parts of a path
+MOST_NAMES, LONGEST_NAME, DEEPEST = 1000, 1000, 20  # layers or arrays that a group lists; bytes; parts of a path
 MOST_ARRAYS = 1000  # of weights and optimizer each; the largest network has 14
 PIECE = 2**24  # bytes that are looked at together
 LONGEST_REASON = 300  # letters
@@ -81,7 +83,7 @@ def _read(path, attribute, _place, _inode, size, _time):
     except (subprocess.TimeoutExpired, ValueError):
         raise ValueError(f"{path}: a damaged checkpoint, HDF5 can't get through it") from None
     if "error" in answer:
-        raise ValueError(f"{path}: {answer['error']}")
+        raise ValueError(f"{path}: {printable(answer['error'])}")
     weights, optimizer = (tuple(Array(tuple(shape), dtype, offset) for shape, dtype, offset in answer[part])
                           for part in ("weights", "optimizer"))
     return Content(answer["text"], answer["seq_length"], weights, optimizer)
@@ -151,10 +153,12 @@ def _look(file, attribute, descriptor):
     if not _holds(file, "model_weights"):
         raise _Refused("no Keras model is in it")
     group = _member(file, "model_weights")
-    layers = [_member(group, name) for name in _names(group, "layer_names")]
-    weights = [array for layer in layers for array in _arrays(layer, size)]
-    optimizer = _arrays(_member(file, "optimizer_weights"), size) if _holds(file, "optimizer_weights") else []
-    if max(len(weights), len(optimizer)) > MOST_ARRAYS or sum(array.nbytes for array in weights + optimizer) > size:
+    weights, optimizer = [], []
+    for layer in _names(group, "layer_names"):
+        _add_arrays(weights, _member(group, layer), size)
+    if _holds(file, "optimizer_weights"):
+        _add_arrays(optimizer, _member(file, "optimizer_weights"), size)
+    if sum(array.nbytes for array in weights + optimizer) > size:
         raise _Refused("it lists more arrays than it holds")
     found = {"text": _text(file, attribute), "seq_length": _seq_length(file),
              **{name: [(array.shape, array.dtype, array.offset) for array in arrays]
@@ -184,8 +188,11 @@ def _member(group, path):
     return group
 
 
-def _arrays(group, size):
-    return [_array(_member(group, name), name, size) for name in _names(group, "weight_names")]
+def _add_arrays(arrays, group, size):
+    for name in _names(group, "weight_names"):
+        arrays.append(_array(_member(group, name), name, size))
+        if len(arrays) > MOST_ARRAYS:
+            raise _Refused("it lists more arrays than it holds")
 
 
 def _array(dataset, name, size):
