@@ -97,11 +97,16 @@ def add_checkpoint_arguments(parser):
 
 
 def check_checkpoint(file, seq_length, classes):
-    """Raises UsageError unless a checkpoint.Checkpoint was trained on sequences of this length and so many classes."""
+    """Raises UsageError unless a checkpoint.Checkpoint was trained on sequences of this length, of InceptionV3's features, and
+    so many classes."""
+    from data import FEATURES_LENGTH
     for what, given, trained in (("sequences of {} frames", seq_length, file.arguments["seq_length"]),
                                  ("{} classes", classes, file.arguments["nb_classes"])):
         if trained is not None and given != trained:
             raise UsageError(f"{file.path} was trained on {what.format(trained)}, not {given}")
+    if file.arguments["features_length"] != FEATURES_LENGTH:
+        raise UsageError(f"{file.path} was trained on {file.arguments['features_length']} features of a frame; InceptionV3 "
+                         f"gives {FEATURES_LENGTH}")
 
 
 def at_least(minimum):

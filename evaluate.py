@@ -41,10 +41,11 @@ def evaluate(seq_length, class_limit, saved_model, data_dir="data", split="test"
     identity = metadata.weights if metadata else weights_id(weights or "imagenet")
 
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
-    classes = metadata.class_names if metadata else dataset.classes
-    if classes != dataset.classes:
+    dataset_classes = [checkpoint.printable(name) for name in dataset.classes]
+    classes = metadata.class_names if metadata else dataset_classes
+    if classes != dataset_classes:
         raise cli.UsageError(f"{saved_model} was trained on the classes {', '.join(classes)}, but the first {class_limit} of "
-                             f"{os.path.join(data_dir, 'data_file.csv')} are {', '.join(dataset.classes)}")
+                             f"{os.path.join(data_dir, 'data_file.csv')} are {', '.join(dataset_classes)}")
     rows = choose(dataset, split, metadata, saved_model)
     identity = features_id(identity, precision)
     if sequences_url:

@@ -46,6 +46,13 @@ class Clips:
             row = self.rows[number]
             if not self.dataset.read_sequence(row, self.identity, sequences[place] if steps is None else whole):
                 raise ValueError(f"{self.dataset.get_sequence_path(row, self.identity)}: missing or damaged; delete it and run again")
+            # Here, where they are read anyway, and not at each start.
+            values = sequences[place] if steps is None else whole
+            with np.errstate(all="ignore"):
+                suspect = not np.isfinite(values.sum())  # fast; too large a sum of numbers is not their fault
+            if suspect and not np.isfinite(values).all():
+                raise ValueError(f"{self.dataset.get_sequence_path(row, self.identity)}: holds values that are no numbers (NaN or "
+                                 f"infinite); delete it and run extract_features.py, which makes it again")
             if steps is not None:
                 np.take(whole, steps[place], axis=0, out=sequences[place], mode="clip")  # "raise" would copy once more
         return sequences

@@ -29,7 +29,7 @@ class ResearchModel:
         self.features_length = features_length
         self.units = units or UNITS[model]
         self.dense = dense if model == "article" else 0
-        self.metadata = None
+        self.metadata = self._path = None
         self.temperature = 1.0
         self.model = self._build_article(bool(saved_model)) if model == "article" else self._build()
         if isinstance(saved_model, checkpoint.Checkpoint):
@@ -43,24 +43,30 @@ class ResearchModel:
         """A checkpoint, ours or one of the article's repository (whose .metadata is None).
 
         optimizer: take the optimizer's state too, to go on training. Raises OSError if it can't be read, ValueError,
-        naming the file, if it is no checkpoint or of another model.
+        naming the file, if it is no checkpoint, of another model, or gives no probabilities.
         """
         with checkpoint.Checkpoint(path) as file:
             model = cls(**file.arguments, saved_model=file)
             if optimizer:
                 file.take_optimizer(model.model)
+        # Weights can be finite and too large all the same. A trial, before hours of work go into the features.
+        model.predict(np.full((1, model.seq_length or 2, model.features_length), 0.5, np.float32))
         return model
 
     def _take(self, file):
-        self.metadata = file.metadata
+        self.metadata, self._path = file.metadata, file.path
         self.temperature = file.metadata.temperature if file.metadata else 1.0
         file.take_weights(self.model)
 
     def predict(self, sequences):
         """Calibrated probabilities, float64 (n, nb_classes), of sequences (n, seq_length, features_length): those of the
-        network at its temperature.
+        network at its temperature. Raises ValueError, naming the checkpoint, if they are no numbers.
         """
-        return scale(np.asarray(self.model.predict_on_batch(sequences)), self.temperature)
+        probabilities = np.asarray(self.model.predict_on_batch(sequences))
+        if not np.isfinite(probabilities).all():
+            raise ValueError(f"{self._path or 'the network'}: its probabilities are not all numbers (NaN), its weights are "
+                             f"too large; take another checkpoint")
+        return scale(probabilities, self.temperature)
 
     def save(self, path, metadata):
         """Writes the checkpoint, whole or not at all. metadata: Metadata; its account of the network is filled in."""

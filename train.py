@@ -46,14 +46,16 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
 
     inception_id, dataset = weights_id(weights), DataSet(seq_length, class_limit, image_shape, data_dir)
     metadata = checkpoint.Metadata(
-        class_names=dataset.classes, seq_length=seq_length,
+        class_names=[checkpoint.printable(name) for name in dataset.classes], seq_length=seq_length,
         image_shape=list(image_shape), clip_seconds=0, weights=inception_id, weights_name=os.path.basename(weights),
         model=model, units=units or UNITS[model],
         training={"validation_split": validation_split, "seed": seed, "batch_size": batch_size, "group": group})
+    checkpoint.check_writable(metadata)
     if resume:
         resume = checkpoint.find(resume, data_dir)
         with checkpoint.Checkpoint(resume) as file:
             check_resumed(resume, file.metadata, metadata)
+            file.check_optimizer()
 
     # Before the hours of extraction, whatever they would be in vain for.
     planned = choose_splits(dataset, validation_split, seed, group)

@@ -11,7 +11,6 @@ import time
 import pytest
 from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, ROOT, assert_one_line_error, render, run, variable_rate
 
-import files
 import video
 
 

@@ -53,6 +53,20 @@ def test_batches_hold_every_clip_once_in_another_order_each_epoch(numbered):
     assert np.concatenate([in_order[i][0] for i in range(3)])[:, 0, 0].tolist() == list(range(0, 1000, 100))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_named(make_clips, value):
+    """Also where augmentation shows other steps than the one that is spoilt. Large numbers are none of these."""
+    sequences = np.full((3, STEPS, 2048), 1e37, np.float32)
+    sequences[1, 5, 7] = value
+    clips = make_clips(sequences, ["a", "b", "a"])
+    assert clips.load([0, 2]).max() == np.float32(1e37)
+    for steps in (None, np.zeros((2, STEPS), int)):
+        with pytest.raises(ValueError, match="clip_001-12-features.npy: holds values that are no numbers .* delete it"):
+            clips.load([0, 1], steps)
+    with pytest.raises(ValueError, match="clip_001-12-features.npy"):
+        learning.feature_statistics(clips)
+
+
 def test_weights_of_missing_classes():
     np.testing.assert_allclose(learning.class_weights(np.eye(3)[[0, 0, 0, 2]]), [2 / 3] * 3 + [2])
     np.testing.assert_allclose(learning.class_weights(np.eye(2)[[0, 1]]), [1, 1])

@@ -1,14 +1,16 @@
 """models.py: networks, and checkpoints from ourselves, from Keras 2 and from strangers."""
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, assert_one_line_error, run
 
-from checkpoint import METADATA, Metadata, rewrite_metadata
+from checkpoint import METADATA, Checkpoint, Metadata, printable, rewrite_metadata, weight_shapes
 from models import ResearchModel, scale
 
 TRAINING = {"validation_split": 0.2, "seed": 0, "batch_size": 16, "group": False}
@@ -216,3 +218,102 @@ def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
             weights.create_dataset(name, shape, h5py.string_dtype())
     with pytest.raises(ValueError, match="lstm-features.hdf5"):
         ResearchModel.load(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["lstm", "bilstm", "gru", "article"])
+def test_shapes_that_a_checkpoint_must_have_are_those_of_the_network(name):
+    model = ResearchModel(5, name, seq_length=3, features_length=16, units=4, dense=7)
+    found = weight_shapes(nb_classes=5, model=name, features_length=16, units=4, dense=7)
+    assert found == [tuple(weight.shape) for weight in model.model.weights]
+
+
+def test_arrays_are_read_where_hdf5_says(trained, checkpoint, tmp_path):
+    """With what Keras never writes but HDF5 can place before the arrays; and not if they are compressed."""
+    with h5py.File(checkpoint) as source, h5py.File(tmp_path / "shifted.hdf5", "w", userblock_size=1024) as target:
+        source.copy("model_weights", target)
+        target.attrs[METADATA] = source.attrs[METADATA]
+    loaded = ResearchModel.load(tmp_path / "shifted.hdf5")
+    np.testing.assert_array_equal(predict(loaded.model), predict(trained.model))
+    with h5py.File(tmp_path / "shifted.hdf5", "a") as file:
+        group, name = next((group, name) for group in file["model_weights"].values() for name in group.attrs["weight_names"]
+                           if group[name].ndim == 2)
+        values = group[name][()]
+        del group[name]
+        group.create_dataset(name, data=values, compression="gzip")
+    with pytest.raises(ValueError, match="shifted.hdf5: its arrays are compressed .* h5repack -f NONE -l CONTI"):
+        ResearchModel.load(tmp_path / "shifted.hdf5")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers(checkpoint, value):
+    with h5py.File(checkpoint, "a") as file:
+        group, name = next((group, name) for group in file["model_weights"].values() for name in group.attrs["weight_names"]
+                           if group[name].ndim == 1)
+        group[name][-1] = value
+    with pytest.raises(ValueError, match="lstm-features.hdf5: its weights are not all numbers"):
+        Checkpoint(checkpoint)
+
+
+def test_an_optimizer_that_is_no_number(checkpoint):
+    with h5py.File(checkpoint, "a") as file:
+        group = file["optimizer_weights"]
+        group[next(name for name in group.attrs["weight_names"] if group[name].ndim == 2)][0, 0] = np.nan
+    with Checkpoint(checkpoint) as file, pytest.raises(ValueError, match="lstm-features.hdf5: its optimizer's state"):
+        file.check_optimizer()
+
+
+@pytest.mark.parametrize("script, arguments", [
+    ("clasify.py", (LENGTH, CLASSES, "nan.hdf5", "video.mp4")),
+    ("clasify.py", (LENGTH, CLASSES, "nan.hdf5", "tcp://127.0.0.1:9", "--stream")),
+    ("evaluate.py", (LENGTH, CLASSES, "nan.hdf5")),
+    ("train.py", (*ARTICLE_ARGUMENTS, "--weights", "random", "--resume", "nan.hdf5"))])
+def test_scripts_refuse_weights_that_are_no_numbers(project, match, script, arguments):
+    shutil.copy(project / "data/checkpoints/lstm-features.hdf5", match / "nan.hdf5")
+    (match / "data").symlink_to(project / "data")
+    with h5py.File(match / "nan.hdf5", "a") as file:
+        layer = next(layer for layer in file["model_weights"].values() if len(layer.attrs["weight_names"]))
+        layer[layer.attrs["weight_names"][0]][0] = np.nan
+    result = run(match, script, *arguments)
+    assert_one_line_error(result, 1, "nan.hdf5: its weights are not all numbers")
+    assert result.stdout == "" and sorted(os.listdir(match)) == ["data", "nan.hdf5", "video.mp4"]
+
+
+def test_sequences_that_hold_no_numbers_are_named(copy):
+    """By whoever reads them, with the cure; it cures."""
+    for split, name in (("test", "Grey_test_1"), ("train", "Grey_train_1")):
+        path = next((copy / "data/sequences").rglob(f"{split}/Grey/{name}-*.npy"))
+        values = np.load(path)
+        values[3, 100] = np.nan
+        np.save(path, values)
+    result = run(copy, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5")
+    assert_one_line_error(result, 1, "Grey_test_1-8-features.npy: holds values that are no numbers", "delete it and run "
+                          "extract_features.py")
+    for split, name in (("test", "Grey_test_1"), ("train", "Grey_train_1")):
+        next((copy / "data/sequences").rglob(f"{split}/Grey/{name}-*.npy")).unlink()
+    assert run(copy, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random").returncode == 0
+    assert run(copy, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5").returncode == 0
+
+
+def test_a_network_of_other_features_is_refused(match, tmp_path):
+    ResearchModel(2, "gru", seq_length=4, features_length=16, units=8).save(
+        match / "x.hdf5", Metadata(["A", "B"], 4, [80, 96, 3], 1.0, "random", "random"))
+    assert_one_line_error(run(match, "clasify.py", 4, 2, "x.hdf5", "video.mp4"), 2, "x.hdf5 was trained on 16 features of a "
+                          "frame; InceptionV3 gives 2048")
+
+
+def test_where_a_checkpoint_was_looked_for(match):
+    for arguments, places in ((("best.hdf5",), ("best.hdf5: no such checkpoint", os.path.join("data", "checkpoints", "best.hdf5"))),
+                              (("best.hdf5", "--data-dir", "other"), (os.path.join("other", "checkpoints", "best.hdf5"),)),
+                              ((match / "best.hdf5",), (f"{match / 'best.hdf5'}: no such checkpoint;",))):
+        checkpoint, *options = arguments
+        for script, more in (("clasify.py", ["video.mp4"]), ("evaluate.py", [])):
+            result = run(match, script, LENGTH, CLASSES, checkpoint, *more, *options)
+            assert_one_line_error(result, 1, *places)
+
+
+def test_names_that_act_on_terminals_are_escaped(checkpoint):
+    """As they are read, so that whatever prints or draws them can't go wrong; folders' names are compared the same way."""
+    names = ["\udcff\x1b[2J", "a\nb\u202e", "足球 e\u0301 👩‍🚀"]
+    with Checkpoint(rewritten(checkpoint, class_names=names)) as file:
+        assert file.metadata.class_names == ["\\udcff\\x1b[2J", "a\\nb\\u202e", "足球 e\u0301 👩‍🚀"]
+        assert [printable(name) for name in names] == file.metadata.class_names
