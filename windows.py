@@ -6,7 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 
+import video
 from data import spread
+from progress import advance
 from timeline import FLOOR, Window, clock
 
 CANDIDATES = 25  # places for a cut that are tried at once
@@ -80,7 +82,7 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
                 features[index] = feature
                 if store:
                     store.append(index, feature)
-                bar.update(index + 1 - bar.n)
+                advance(bar, index + 1)
                 yield from complete(index)
         yield from complete(frames_read)
         if number == 0 or end(number - 1) < frames_read:
@@ -90,13 +92,17 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
             there = [feature for frame, feature in sorted(features.items()) if frame >= first]
             yield classify(first, frames_read, [there[place] for place in spread(len(there), seq_length)])
         bar.total = frames_read
-        bar.update(frames_read - bar.n)
+        advance(bar, frames_read)
 
 
 def set_times(windows, reader):
-    """(Windows with the times at which a player shows their frames, those of all frames). A video's first frame need not be
-    shown at 0, nor the others at a constant rate."""
-    times = np.append(reader.times, reader.times[-1] + 1 / float(reader.info.fps))
+    """(Windows with the times at which a player shows their frames, those of all frames and of the end). A video's first frame
+    need not be shown at 0, nor the others at a constant rate, and the last one lasts as long as its header says."""
+    rate, shown = float(reader.info.fps), reader.times
+    last = 1 / rate
+    if np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
+        last = video.last_duration(reader.path, shown[-1]) or last
+    times = np.append(shown, shown[-1] + last)
     return [window._replace(start=float(times[window.first_frame]), end=float(times[window.end_frame]))
             for window in windows], times
 
