@@ -1,4 +1,6 @@
 """Windows of a video: which frames they have, and where exactly a class gives way to another."""
+import io
+import re
 import subprocess
 from fractions import Fraction
 
@@ -7,9 +9,11 @@ import pytest
 from conftest import Frames, variable_rate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 import data
 import video
+from progress import advance
 from timeline import Window, average
 from windows import FeatureStore, classify_windows, find_cuts, set_times
 
@@ -129,3 +133,27 @@ def test_times_are_the_videos(make_clip, tmp_path):
     found, times = set_times([Window(0, 1, 0, 25, [1, 0]), Window(1, 2, 25, frames, [1, 0])], reader)
     assert found[0].start == 0 and found[0].end == pytest.approx(1.0, abs=1e-3)
     assert len(times) == frames + 1 and times[frames - 1] == pytest.approx(2.96, abs=1e-3)
+
+
+def test_the_rate_of_a_bar_is_that_of_the_work():
+    """10 s of loading and compiling, then 16 frames every 2 s."""
+    now, said = [0.0], io.StringIO()
+    with tqdm(total=160, file=said, mininterval=0, smoothing=0.3) as bar:
+        bar._time = lambda: now[0]
+        bar.start_t = bar.last_print_t = 0.0
+        now[0] = 10.0
+        for done in range(1, 17):
+            advance(bar, done)
+        for batch in range(1, 4):
+            now[0] += 2
+            for done in range(1, 17):
+                advance(bar, 16 * batch + done)
+        elapsed, rate = bar.format_dict["elapsed"], (bar.n - bar.initial) / bar.format_dict["elapsed"]
+        assert bar.n == 64 and elapsed == 6 and rate == pytest.approx(8, rel=0.35)  # of all that was done, 3.5
+        said_rate = float(re.findall(r"([\d.]+)it/s", said.getvalue())[-1])
+        assert said_rate > 5
+    with tqdm(total=5, disable=True) as bar:
+        advance(bar, 0)
+        advance(bar, 2)
+        advance(bar, 5)
+        assert bar.n == 5
