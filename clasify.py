@@ -3,7 +3,7 @@
 Reads a checkpoint of train.py and a video. Writes result.avi: all frames of the video, with the classes and their
 probabilities in the upper left corner and a strip of the classes over time at the bottom; and result.csv: start, end, class
 and probability of each segment, other formats with --export. A window is as long as the clips that the network was trained
-on.
+on. --output result.mp4, .mov or .mkv writes H.264.
 
     python clasify.py 75 2 lstm-features.hdf5 video.mp4
 """
@@ -14,9 +14,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import cli
-import files
+import encoders
 from console import print
-from timeline import WRITERS, Timeline, average, clock, find_segments, make_segments
+from results import Results, check_extension, summarize, warn_of_others, warn_of_rate
+from timeline import WRITERS, Timeline, average, find_segments, make_segments, over_segments
+
+# Options that say what is written of a recording: a live source has no file.
+FILE_OPTIONS = ("output", "smooth", "min_duration", "export", "skip", "keep", "exact", "no_video", "no_audio", "plain", "report")
 
 
 class Classification(NamedTuple):
@@ -30,7 +34,10 @@ class Classification(NamedTuple):
 def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", weights=None, output="result.avi",
             quiet=False, precision="float32", hop=None, smooth=False, min_duration=None, export=("csv",), skip=(), keep=(),
             exact=False, write_video=True, audio=True, plain=False, report=False):
-    """Classifies a video. Writes `output`, an XVID AVI, and beside it, under the same name, what is asked for.
+    """Classifies a video. Writes `output`, see video.VideoWriter, and beside it, under the same name, what is asked for.
+
+    The corner of each frame says what the network says of its window. With `smooth` it says what result.csv does: the class
+    of the segment and its mean probability there; below it the other classes with theirs.
 
     seq_length, class_limit: those of the checkpoint `saved_model`. weights: InceptionV3's, needed only if the checkpoint
     was trained with a weights file. data_dir: where data_file.csv gives the classes of a checkpoint that has none.
@@ -48,6 +55,8 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     import cutting
     import video
     from models import ResearchModel
+    if write_video:
+        check_extension(output)
     reader = video.FrameReader(video_file)
     results = Results(output, export, write_video, report, keep and cutting.kept_name(output, video_file, exact))
     results.check(video_file)
@@ -62,13 +71,14 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     if hop_length > window_length:
         raise cli.UsageError(f"--hop {float(hop):g} would leave gaps: a window is {window_seconds:g} s")
     smooth = smooth or min_duration is not None
+    results.make_folder()
     with contextlib.ExitStack() as stack:
         if write_video:  # opened before the long work: tells at once if it can't be written
             writer = stack.enter_context(video.VideoWriter(output, reader.info.fps, reader.info.pixel_aspect,
                                                            video_file if audio else None))
         cli.import_keras()
         from extractor import Extractor, run_ahead
-        from overlay import Strip, write_result
+        from overlay import Strip, caption, write_result
         from windows import FeatureStore, classify_windows, find_cuts, set_times
         model = ResearchModel.load(saved_model)
         store = None
@@ -77,9 +87,15 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
         windows = average(classify_windows(reader, Extractor(image_shape, weights, precision), model, seq_length,
                                            window_length, classes, quiet, hop_length, store))
         # The video is decoded once more to write it, so that no frame waits in memory for its window's end. Windows may.
-        if write_video and plain:
-            windows = stack.enter_context(contextlib.closing(run_ahead(windows)))
-            windows = write_result(reader, writer, windows, classes, output, quiet)
+        written = write_video and plain and not smooth
+        if written:
+            classified, windows = stack.enter_context(contextlib.closing(run_ahead(windows))), []
+
+            def captions_of_classified():
+                for window in classified:
+                    windows.append(window)
+                    yield caption(classes, window)
+            write_result(reader, writer, captions_of_classified(), output, quiet)
         windows, times = set_times(list(windows), reader)
         if smooth:
             segments = find_segments(classes, windows, window_seconds, window_seconds if min_duration is None
@@ -90,13 +106,19 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
             segments = make_segments(classes, windows, names, [float(times[cut]) for cut in cuts])
         else:
             segments = find_segments(classes, windows)
-        warn_of_rate(video_file, write_video and output, reader.info.fps, times)
         timeline = Timeline(os.fspath(video_file), reader.info.fps, (reader.info.height, reader.info.width), classes, windows,
-                            segments, tuple(skip))
-        if write_video and not plain:
-            write_result(reader, writer, windows, classes, output, quiet, Strip(timeline), times)
+                            segments, tuple(skip), video.audio_format(video_file) if "xml" in export else None)
+        if write_video and not written:
+            writer.rate = video.steady_rate(reader.info.fps, times)
+            captions = (caption(classes, window, classes.index(segment.class_name))
+                        for window, segment in zip(over_segments(windows, segments, times), segments)
+                        ) if smooth else (caption(classes, window) for window in windows)
+            write_result(reader, writer, captions, output, quiet, None if plain else Strip(timeline), times)
+        if write_video:
+            warn_of_rate(video_file, output, writer.rate, times)
     results.write(timeline, keep, exact, saved_model, quiet)
     summarize(timeline, results)
+    warn_of_others(timeline, results)
     if reader.loss:
         print(f"{video_file}: {reader.loss}; what was decoded is classified", file=sys.stderr)
     return Classification(classes, windows, reader.loss, timeline.segments)
@@ -140,76 +162,18 @@ def check_names(classes, export, skip, keep):
         raise cli.UsageError("--keep names all classes: that is the recording itself")
 
 
-class Results(NamedTuple):
-    """The files that are written."""
-    output: str
-    export: tuple
-    write_video: bool
-    report: bool
-    kept: str | None  # the copy of the recording with some classes only
-
-    def name(self, extension):
-        return f"{os.path.splitext(self.output)[0]}.{extension}"
-
-    def paths(self):
-        """All of them, result.avi first."""
-        extensions = (*self.export, *(("html", "png") if self.report else ()))
-        return [*([self.output] if self.write_video else ()), *map(self.name, extensions), *([self.kept] if self.kept else ())]
-
-    def check(self, video_file):
-        """Raises UsageError if one of them would take the place of the video, or of another. Sweeps up after runs that were
-        killed."""
-        paths = self.paths()
-        for path in paths:
-            if os.path.exists(path) and os.path.samefile(path, video_file):
-                raise cli.UsageError(f"{path} is the video itself; give the result another name with --output")
-        if len(set(paths)) < len(paths):
-            raise cli.UsageError(f"{self.output} would be written twice; give it a name that ends in .avi with --output")
-        folder, name = os.path.split(os.path.splitext(os.path.abspath(self.output))[0])
-        files.sweep(folder, (name, f"{name}-kept"))
-
-    def write(self, timeline, keep, exact, saved_model, quiet):
-        """Writes all but result.avi."""
-        for name in self.export:
-            files.write_text(self.name(name), WRITERS[name](timeline))
-        if self.report:
-            import recording_report
-            recording_report.write(self.name("html"), self.name("png"), timeline, saved_model)
-        if self.kept:
-            import cutting
-            cutting.keep(timeline, keep, self.kept, exact, quiet)
-
-
-def warn_of_rate(video_file, output, fps, times):
-    """Says so if frames are shown at other times in `output`, which has a constant rate, than in the video."""
-    import numpy as np
-    off = np.abs(times - times[0] - np.arange(len(times)) / float(fps)).max()
-    if output and off > 1 / float(fps):
-        print(f"{video_file}: its frame rate varies; {output} shows all frames at the average rate, up to {off:.1f} s off "
-              f"their sound. The times in other files are the video's", file=sys.stderr)
-
-
-def summarize(timeline, results):
-    """Prints how much of the video each class has, and what was written."""
-    seconds = dict.fromkeys(timeline.classes, 0.0)
-    for segment in timeline.segments:
-        seconds[segment.class_name] += segment.end - segment.start
-    print(", ".join(f"{name} {clock(time)}" for name, time in seconds.items()))
-    print(f"{timeline.windows[-1].end_frame} frames, {len(timeline.segments)} segments: {', '.join(results.paths())}")
-
-
 def main(argv=None):
     parser = cli.make_parser(__doc__)
     cli.add_checkpoint_arguments(parser)
     parser.add_argument("video", help="the video to classify; with --stream an address (rtsp://...) or a camera's number")
-    parser.add_argument("--output", default="result.avi", help="file to write; what goes beside it has its name, too "
-                                                               "(default: result.avi)")
+    parser.add_argument("--output", help=f"file to write, its name ending in {', '.join(encoders.CONTAINERS)}; what goes beside "
+                                         f"it has its name, too (default: result.avi)")
     parser.add_argument("--hop", type=cli.seconds, metavar="SECONDS",
                         help="from the start of one window to the next (default: a window, as in the article)")
     parser.add_argument("--smooth", action="store_true", help="no flicker: the likeliest sequence of classes over all windows")
     parser.add_argument("--min-duration", type=cli.seconds, metavar="SECONDS",
                         help="with --smooth, which it implies: the least that a class lasts (default: a window)")
-    parser.add_argument("--export", type=cli.names(WRITERS), default=("csv",), metavar="FORMATS",
+    parser.add_argument("--export", type=cli.names(WRITERS), metavar="FORMATS",
                         help=f"files to write beside result.avi, of {','.join(WRITERS)} (default: csv)")
     parser.add_argument("--skip", type=cli.names(), default=(), metavar="CLASSES", help="classes that the EDL tells a player "
                                                                                         "to skip: Commercial,Trailer")
@@ -225,6 +189,10 @@ def main(argv=None):
                         help="a live source: print each window as a line of JSON, write no file")
     cli.add_limit_option(parser)
     args = parser.parse_args(argv)
+    if args.stream:
+        refused = [f"--{name.replace('_', '-')}" for name in FILE_OPTIONS if getattr(args, name) != parser.get_default(name)]
+        if refused:
+            parser.error(f"{', '.join(refused)}: not with --stream, which writes no file and prints each window as it ends")
     if args.exact and not args.keep:
         parser.error("--exact is for --keep")
 
@@ -234,10 +202,11 @@ def main(argv=None):
             import live
             saved_model = checkpoint.find(args.checkpoint, args.data_dir)
             found = settings(saved_model, args.seq_length, args.classes, args.data_dir, args.weights)
-            return live.stream(args.video, saved_model, args.seq_length, *found, args.precision, args.hop)
-        result = clasify(args.seq_length, args.classes, args.checkpoint, args.video, args.data_dir, args.weights, args.output,
-                         args.quiet, args.precision, args.hop, args.smooth, args.min_duration, args.export, args.skip,
-                         args.keep, args.exact, not args.no_video, not args.no_audio, args.plain, args.report)
+            return live.stream(args.video, saved_model, args.seq_length, *found, args.precision, args.hop, args.quiet)
+        result = clasify(args.seq_length, args.classes, args.checkpoint, args.video, args.data_dir, args.weights,
+                         "result.avi" if args.output is None else args.output, args.quiet, args.precision, args.hop,
+                         args.smooth, args.min_duration, args.export or ("csv",), args.skip, args.keep, args.exact,
+                         not args.no_video, not args.no_audio, args.plain, args.report)
         return 1 if result.loss else 0
     return cli.run(work, args.debug)
 

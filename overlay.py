@@ -1,18 +1,36 @@
 """What is drawn on the frames of result.avi: the classes with their probabilities, and a strip of the classes over time."""
 import functools
 import itertools
+from typing import NamedTuple
 
 import numpy as np
+
+from timeline import one_line
 
 WEIGHT = 600  # of the letters; 400 is regular, thin strokes drown in the noise of a small XVID frame
 # Of the classes, RGB: Okabe and Ito's, told apart by the colour-blind too ("Color Universal Design", 2008).
 COLORS = [(0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0), (240, 228, 66)]
+SHOWN = 5  # classes in the corner at most
+LONGEST_LINE = 256  # characters: more than a frame has room for, and measuring them takes long
+
+
+class Caption(NamedTuple):
+    """What the corner says of the frames up to `end_frame`: `lines`, best class first, and the numbers of their classes."""
+    end_frame: int  # the first one after them
+    lines: list  # of str: "Football: 0.97"
+    numbers: list  # of int
 
 
 def color(number):
     """The colour of a class by its number: RGB. Beyond the seventh they are darker ones of the same hues, then repeat."""
     shade = (1, 0.6, 0.35)[number // len(COLORS) % 3]
     return tuple(round(shade * value) for value in COLORS[number % len(COLORS)])
+
+
+def caption(classes, window, first=None):
+    """The Caption of a Window: its classes, likeliest first. first: the number of the class to name before them."""
+    best = sorted(range(len(classes)), key=lambda number: (number != first, -window.probabilities[number]))[:SHOWN]
+    return Caption(window.end_frame, [f"{classes[number]}: {window.probabilities[number]:.2f}" for number in best], best)
 
 
 def draw_lines(frame, lines, colors=None):
@@ -36,10 +54,12 @@ def lay_out(lines, width, height):
     """How lines of text go on a frame: (lines, letter size, margin, line step, box width), all but the lines in pixels.
 
     The text's height is a 24th of the frame's, less where it would not fit; lines that don't fit even at 6 pixels are
-    shortened before their last word, the probability, and those below the frame's edge are left out.
+    shortened before their last word, the probability, and those below the frame's edge are left out. What is no text (half
+    of a surrogate pair, as names of files that are not UTF-8 have) is replaced: OpenCV crashes on it.
     """
     import cv2
     font = cv2.FontFace("sans")
+    lines = [_shorten(one_line(line)) for line in lines]
     size = max(12, height // 24)
 
     def text_width(text, size):
@@ -58,6 +78,13 @@ def lay_out(lines, width, height):
             line = f"{name}… {probability}"
         shown.append(line)
     return shown, size, margin, step, max(text_width(line, size) for line in shown) + 2 * margin
+
+
+def _shorten(line, longest=LONGEST_LINE):
+    if len(line) <= longest:
+        return line
+    name, probability = line.rsplit(" ", 1)
+    return f"{name[:longest - len(probability) - 2]}… {probability}"
 
 
 class Strip:
@@ -94,30 +121,26 @@ class Strip:
         return min(int((time - self._start) / self._seconds * width), width - 1)
 
 
-def write_result(reader, writer, windows, classes, output, quiet=False, strip=None, times=None):
-    """Writes the video's frames, each with the classes of its window, as the Windows come. Returns them as a list. strip: a
-    Strip to draw, too; times: of the frames, for it."""
+def write_result(reader, writer, captions, output, quiet=False, strip=None, times=None):
+    """Writes the video's frames, each with what its Caption says, as the Captions come. strip: a Strip to draw, too; times: of
+    the frames, in seconds, for it."""
     from bars import progress
-    from data import class_lines
-    written, lines, colors = [], (), None
+    lines, colors = [], None
     with progress(reader, total=reader.info.frames or None, unit="frame", desc=f"Writing {output}", quiet=quiet) as bar:
-        frames = iter(bar)
+        frames = enumerate(bar)  # not bar.n, which follows late, or not at all
+        number = -1
 
         def write(frame):
             draw_lines(frame, lines, colors)
             if strip:
-                strip.draw(frame, times[min(bar.n, len(times) - 1)])
+                strip.draw(frame, times[min(number, len(times) - 1)])
             writer.write(frame)
 
-        for window in windows:
-            lines = class_lines(classes, window.probabilities)
+        for end_frame, lines, classes in captions:
             if strip:
-                best = sorted(range(len(classes)), key=lambda i: -window.probabilities[i])
-                colors = [color(number) for number in best]
-            for frame in itertools.islice(frames, window.end_frame - window.first_frame):
+                colors = [color(class_number) for class_number in classes]
+            for number, frame in itertools.islice(frames, end_frame - number - 1):
                 write(frame)
-            written.append(window)
-        for frame in frames:  # a damaged video may yield more of them the second time
+        for number, frame in frames:  # a damaged video may yield more of them the second time
             write(frame)
         bar.total = bar.n
-    return written

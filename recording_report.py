@@ -14,10 +14,13 @@ import processes
 import report
 import video
 from overlay import color
-from timeline import clock, one_line
+from timeline import clock, count, one_line
 
 COLUMNS = 1500  # of the curves at most: what a screen can show
 THUMBNAIL = 160  # pixels, width
+HIGHEST = 640  # pixels, of a picture that is higher than wide
+PICTURES = 200  # at most: of the longest segments. Each takes an ffmpeg, a fraction of a second and some 5 kB
+PATIENCE = 60  # seconds for a picture
 
 STYLE = """
 body { font: 16px/1.4 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 0 auto; padding: 1rem; }
@@ -55,19 +58,20 @@ def to_html(timeline, figures, pictures):
                     f'{segment.end - segment.start:.1f} s</span></td><td>{segment.probability:.2f}</td></tr>')
     model = "".join(f'<tr><th>{escape(one_line(str(name)))}</th><td class="wide">{escape(one_line(str(value)))}</td></tr>'
                     for name, value in figures)
+    note = f'<p class="note">With pictures of the {PICTURES} longest.</p>\n' if len(timeline.segments) > PICTURES else ""
     start, end = timeline.segments[0].start, timeline.segments[-1].end
     times = "".join(f"<span>{clock(start + (end - start) * part / 4).split('.')[0]}</span>" for part in range(5))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{STYLE}</style></head><body>
 <h1>{title}</h1>
-<p>{clock(end - start)}, {len(timeline.segments)} segments</p>
+<p>{clock(end - start)}, {count(len(timeline.segments), "segment")}</p>
 <ul class="legend">{legend}</ul>
 <h2>Probability of each class</h2>
 <p class="scale"><span>1</span></p>{_curves(timeline, colors)}<p class="scale"><span>0</span></p>
 {_strip(timeline, colors)}<p class="scale">{times}</p>
 <h2>Segments</h2>
-<table><tr><th></th><th>class, start, end, length</th><th>mean probability</th></tr>
+{note}<table><tr><th></th><th>class, start, end, length</th><th>mean probability</th></tr>
 {chr(10).join(rows)}
 </table>
 <h2>The model</h2>
@@ -145,16 +149,28 @@ def draw(path, timeline):
 
 
 def thumbnails(timeline):
-    """A JPEG from the middle of each segment, None where none can be had."""
-    def picture(segment):
-        command = [video.find_ffmpeg(), "-nostdin", "-v", "error", "-threads", "1", "-ss",
-                   f"{(segment.start + segment.end) / 2:.3f}", *video.source(timeline.video), "-map", "0:V:0",
-                   "-frames:v", "1", "-vf", f"scale={THUMBNAIL}:trunc({THUMBNAIL}/dar/2)*2,setsar=1", "-q:v", "4", "-f", "image2pipe", "-c:v", "mjpeg",
-                   "pipe:1"]
-        return processes.run(command, stdin=subprocess.DEVNULL, capture_output=True).stdout or None
+    """A JPEG from the middle of each of the PICTURES longest segments, None for the others and where none can be had."""
+    segments = timeline.segments
+    longest = set(sorted(range(len(segments)), key=lambda number: segments[number].start - segments[number].end)[:PICTURES])
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    try:
+        pictures = {number: pool.submit(_picture, timeline.video, (segments[number].start + segments[number].end) / 2)
+                    for number in longest}
+        return [pictures[number].result() if number in pictures else None for number in range(len(segments))]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(picture, timeline.segments))
+
+def _picture(path, time):
+    """A JPEG of a recording's frame at a time in seconds, or None."""
+    command = [video.find_ffmpeg(), "-nostdin", "-v", "error", "-threads", "1", "-ss", f"{time:.3f}", *video.source(path),
+               "-map", "0:V:0", "-frames:v", "1", "-vf",
+               f"scale={THUMBNAIL}:'min(max(trunc({THUMBNAIL}/dar/2)*2,2),{HIGHEST})',setsar=1", "-q:v", "4", "-f", "image2pipe",
+               "-c:v", "mjpeg", "pipe:1"]
+    try:
+        return processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE).stdout or None
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def model_figures(saved_model):

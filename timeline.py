@@ -17,6 +17,8 @@ import files
 FLOOR = 0.01
 # Logarithm of the odds that one window's class differs from the one before. Cuts between kinds of video are rare.
 SWITCH = -4.0
+# Channels of sound in result.xml at most: every clip names all that belong to it.
+CHANNELS = 8
 
 
 class Window(NamedTuple):
@@ -45,6 +47,7 @@ class Timeline(NamedTuple):
     windows: list  # of Window, which do not overlap: see average
     segments: list  # of Segment
     skipped: tuple = ()  # classes that a player is to skip
+    sound: tuple | None = None  # (sampling rate in Hz, channels); None without
 
 
 def average(windows):
@@ -101,14 +104,26 @@ def make_segments(classes, windows, names, cuts):
     """Segments of classes that follow each other: names, n of str; cuts: the n - 1 times between them, in seconds. Their
     probabilities are those of the windows that they cover."""
     edges = [windows[0].start, *cuts, windows[-1].end]
+    return [Segment(start, end, name, float(mean[classes.index(name)]))
+            for name, start, end, mean in zip(names, edges, edges[1:], _means(windows, edges))]
+
+
+def over_segments(windows, segments, times):
+    """A Window for each Segment: its frames, and the mean probability of each class over its time. times: of all frames and
+    of the end, in seconds, rising (frames + 1,)."""
+    edges = [segments[0].start, *(segment.end for segment in segments)]
+    frames = [0, *np.searchsorted(times, edges[1:-1]).tolist(), len(times) - 1]
+    return [Window(start, end, first, last, mean.tolist())
+            for start, end, first, last, mean in zip(edges, edges[1:], frames, frames[1:], _means(windows, edges))]
+
+
+def _means(windows, edges):
+    """Yields the mean probabilities of the windows, (classes,), over the time from each edge to the next."""
     probabilities = np.array([window.probabilities for window in windows])
     starts, ends = (np.array([window[field] for window in windows]) for field in (0, 1))
-    segments = []
-    for name, start, end in zip(names, edges, edges[1:]):
+    for start, end in zip(edges, edges[1:]):
         shares = np.maximum(np.minimum(ends, end) - np.maximum(starts, start), 1e-12)
-        segments.append(Segment(start, end, name,
-                                float(np.average(probabilities[:, classes.index(name)], weights=shares))))
-    return segments
+        yield np.average(probabilities, axis=0, weights=shares)
 
 
 def _smooth(scores, durations, min_duration):
@@ -147,6 +162,11 @@ def _smooth(scores, durations, min_duration):
     return chosen
 
 
+def count(number, noun):
+    """1 segment, 2 segments."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def clock(seconds, separator=".", hour_digits=1):
     """Seconds as 1:02:03.456."""
     milliseconds = _milliseconds(seconds)
@@ -155,9 +175,16 @@ def clock(seconds, separator=".", hour_digits=1):
 
 
 def to_csv(timeline):
-    """start, end, class, probability; times in seconds."""
+    """start, end, class, probability; times in seconds. Classes are named as they are, as cut_clips.py reads them back: also
+    with what a spreadsheet takes for a formula."""
     return files.csv_text([("start", "end", "class", "probability"), *(
-        (f"{start:.3f}", f"{end:.3f}", name, f"{probability:.4f}") for start, end, name, probability in timeline.segments)])
+        (f"{start:.3f}", f"{end:.3f}", _storable(name), f"{probability:.4f}")
+        for start, end, name, probability in timeline.segments)])
+
+
+def _storable(name):
+    """A name without what UTF-8 can't hold: surrogates but those that stand for bytes of a file name."""
+    return "".join("\ufffd" if "\ud800" <= c < "\udc80" or "\udcff" < c <= "\udfff" else c for c in name)
 
 
 def to_json(timeline):
@@ -207,26 +234,48 @@ def to_chapters(timeline):
 
 def to_xml(timeline):
     """Final Cut Pro's interchange format (xmeml 5), which Premiere, Resolve and others import: a sequence with a clip for
-    each segment, the classes as their names."""
+    each segment, the classes as their names; of its sound one for each channel, linked with it."""
     rate = math.ceil(timeline.fps)  # whole; 30000/1001 is 30 with ntsc
     timing = f"<rate><timebase>{rate}</timebase><ntsc>{'TRUE' if rate != timeline.fps else 'FALSE'}</ntsc></rate>"
     total = round(timeline.segments[-1].end * timeline.fps) if timeline.segments else 0
     height, width = timeline.size
     name = escape(one_line(timeline.video.rsplit("/", 1)[-1]))
     characteristics = f"<samplecharacteristics><width>{width}</width><height>{height}</height>{timing}</samplecharacteristics>"
-    items = []
-    for number, (start, end, class_name, _) in enumerate(timeline.segments, 1):
-        first, last = round(start * timeline.fps), round(end * timeline.fps)
-        file = '<file id="file-1"/>' if number > 1 else (
-            f'<file id="file-1"><name>{name}</name><pathurl>{escape(_file_url(timeline.video))}</pathurl>{timing}'
-            f"<duration>{total}</duration><media><video>{characteristics}</video></media></file>")
-        items.append(f'<clipitem id="clip-{number}"><name>{escape(one_line(class_name))}</name>{timing}'
-                     f"<duration>{total}</duration><start>{first}</start><end>{last}</end><in>{first}</in><out>{last}</out>"
-                     f"{file}</clipitem>")
+    sampling, channels = timeline.sound or (0, 0)
+    tracks = range(min(channels, CHANNELS) + 1)  # the picture's, then the channels'
+    sound = f"<samplecharacteristics><depth>16</depth><samplerate>{sampling}</samplerate></samplecharacteristics>"
+    media = f"<media><video>{characteristics}</video>" + (
+        f"<audio>{sound}<channelcount>{channels}</channelcount></audio>" if channels else "") + "</media>"
+    whole_file = (f'<file id="file-1"><name>{name}</name><pathurl>{escape(_file_url(timeline.video))}</pathurl>{timing}'
+                  f"<duration>{total}</duration>{media}</file>")
+    items = [[] for _ in tracks]
+    for number, segment in enumerate(timeline.segments, 1):
+        first, last = round(segment.start * timeline.fps), round(segment.end * timeline.fps)
+        links = "".join(_link(number, track) for track in tracks) if channels else ""
+        for track in tracks:
+            file = '<file id="file-1"/>' if number > 1 or track else whole_file
+            channel = f"<sourcetrack><mediatype>audio</mediatype><trackindex>{track}</trackindex></sourcetrack>" if track else ""
+            items[track].append(
+                f'<clipitem id="{_clip_id(number, track)}"><name>{escape(one_line(segment.class_name))}</name>{timing}'
+                f"<duration>{total}</duration><start>{first}</start><end>{last}</end><in>{first}</in><out>{last}</out>"
+                f"{file}{channel}{links}</clipitem>")
+    pictures, *heard = ("<track>\n" + "\n".join(track) + "\n</track>" for track in items)
+    audio = (f"\n<audio><numOutputChannels>{len(heard)}</numOutputChannels><format>{sound}</format>"
+             + "".join(heard) + "</audio>") if heard else ""
     return ('<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n<xmeml version="5">\n'
             f'<sequence id="sequence-1"><name>{name}</name><duration>{total}</duration>{timing}\n'
-            f"<media><video><format>{characteristics}</format><track>\n" + "\n".join(items)
-            + "\n</track></video></media></sequence>\n</xmeml>\n")
+            f"<media><video><format>{characteristics}</format>{pictures}</video>{audio}</media></sequence>\n</xmeml>\n")
+
+
+def _clip_id(number, track):
+    return f"clip-{number}-{track}" if track else f"clip-{number}"
+
+
+def _link(number, track):
+    kind = f"<mediatype>audio</mediatype><trackindex>{track}</trackindex>" if track else (
+        "<mediatype>video</mediatype><trackindex>1</trackindex>")
+    return (f"<link><linkclipref>{_clip_id(number, track)}</linkclipref>{kind}<clipindex>{number}</clipindex>"
+            f"{'<groupindex>1</groupindex>' if track else ''}</link>")
 
 
 WRITERS = {"csv": to_csv, "json": to_json, "edl": to_edl, "srt": to_srt, "vtt": to_vtt, "chapters": to_chapters,

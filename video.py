@@ -5,10 +5,12 @@ rotation applied, the source's own colour matrix), so that the same frame looks 
 """
 import contextlib
 import functools
+import itertools
 import math
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 from fractions import Fraction
@@ -16,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import encoders
 import files
 import processes
 from edit_lists import check_edits
@@ -38,6 +41,8 @@ BYTES_PER_FRAME = 4
 FEWEST_FRAMES = 1000  # that a file may have however small it is
 # Frame rates outside of this are a container's time base rather than the rate of its frames.
 MAX_FPS = 300
+# Frames whose times are read at most: enough for a rate, and for any distance between key frames.
+MOST_PACKETS = 10 ** 6
 
 # Frames go to JPEG by way of the RGB that FrameReader gives, with no colour left out and at the best quality, so that
 # InceptionV3 sees nearly the same in both. JPEG (JFIF) is BT.601 at full range whatever the clip is.
@@ -90,10 +95,19 @@ def probe(path):
         capture.release()
     if width * height > MAX_PIXELS:
         raise ValueError(f"{path}: its frames have {width}x{height} pixels; more than {MAX_PIXELS} need --max-pixels")
+    # Of a GIF the header has no rate, and what OpenCV makes of its first frames is off by a tenth: they are timed in 1/100 s.
+    if _is_gif(path):
+        frames, end, _ = _packets(path)
+        fps = frames / end if end > 0 else 0
     if not 0 < fps <= MAX_FPS:
         fps, frames = _measure_fps(path)
     pixel_aspect = Fraction(*aspect) if min(aspect) > 0 else Fraction(1)
     return VideoInfo(width, height, as_frame_rate(fps), max(frames, 0), pixel_aspect)
+
+
+def _is_gif(path):
+    with open(path, "rb") as file:
+        return file.read(4) == b"GIF8"
 
 
 @contextlib.contextmanager
@@ -379,26 +393,71 @@ def read_ppm(stream):
     return frame if stream.readinto(frame.reshape(-1)) == frame.size else None
 
 
+def last_duration(path, time):
+    """For how many seconds a video's last frame is shown, as its header says; None where that tells nothing. time: when it
+    begins, in seconds."""
+    return _packets(path, time - 1)[2] or None  # some round their times
+
+
+def _packets(path, start=0.0):
+    """(number, end of the last one that is shown, its duration) of a video's frames, times in seconds; of those from the key
+    frame before `start` on. As its headers say: nothing is decoded."""
+    command = [find_ffmpeg(), "-nostdin", "-v", "error", *(("-ss", f"{start:.3f}") if start > 0 else ()), *source(path),
+               "-map", "0:V:0", "-c", "copy", "-f", "framecrc", "pipe:1"]
+    number, last, duration, unit = 0, 0, 0, Fraction(1)
+    with processes.running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                           text=True) as process:
+        for line in itertools.islice(process.stdout, MOST_PACKETS):
+            if found := re.match(r"#tb 0: (\d+)/(\d+)$", line):
+                unit = Fraction(int(found[1]), int(found[2]))
+            elif found := re.match(r"0, +-?\d+, +(-?\d+), +(\d+),", line):
+                number += 1
+                last, duration = max((last, duration), (int(found[1]), int(found[2])))
+        process.kill()
+    return number, float((last + duration) * unit), float(duration * unit)
+
+
+def steady_rate(fps, times):
+    """The constant frame rate at which a video lasts as long as with these times, of all frames and of the end: fps, its own,
+    where that is so to half a frame."""
+    frames, seconds = len(times) - 1, times[-1] - times[0]
+    if abs(frames / float(fps) - seconds) < 0.5 / float(fps) or seconds <= 0:
+        return fps
+    return as_frame_rate(min(max(frames / seconds, 1 / 1000), MAX_FPS))
+
+
+def audio_format(path):
+    """(sampling rate in Hz, channels) of a file's sound, None if it has none."""
+    # The AU format, as its header is six numbers whatever the channels are.
+    command = [find_ffmpeg(), "-nostdin", "-v", "error", *source(path), "-map", "0:a:0", "-frames:a", "1", "-c:a", "pcm_s16be",
+               "-f", "au", "pipe:1"]
+    header = processes.run(command, stdin=subprocess.DEVNULL, capture_output=True).stdout[:24]
+    return struct.unpack(">4s5I", header)[4:] if len(header) == 24 and header[:4] == b".snd" else None
+
+
 def _sound(path):
     """ffmpeg's arguments for the sound of a file, if it has any, beside pictures that begin with its first frame."""
     start = start_time(path)
     return [*source(path), "-map", "0:v", "-map", "1:a:0?",
-            "-af", f"atrim=start={start:.6f},asetpts=PTS-{start:.6f}/TB,aresample=async=1:first_pts=0",
-            "-c:a", "libmp3lame", "-b:a", "192k",
-            "-avoid_negative_ts", "disabled"]  # the encoder starts before 0: the picture would be shifted by a frame
+            "-af", f"atrim=start={start:.6f},asetpts=PTS-{start:.6f}/TB,aresample=async=1:first_pts=0,"
+            # ffmpeg's AVI of MP3 at lower rates, whose packets are half as long, plays at half the speed.
+            "aformat=sample_rates=32000|44100|48000"]
 
 
 class VideoWriter:
-    """Writes RGB frames as an XVID AVI, which appears under its name when the `with` block ends well, else not at all.
+    """Writes RGB frames as a video, which appears under its name when the `with` block ends well, else not at all.
 
-    path: the file to write. fps, pixel_aspect: see VideoInfo. The first frame sets the size. sound: a video with the sound
-    to add, if it has any, from the moment of its first frame on.
-    Raises OSError, naming the file, if it can't be written.
+    path: the file to write; its extension chooses between XVID in .avi and H.264 in .mp4, .m4v, .mov and .mkv, see encoders.
+    fps, pixel_aspect: see VideoInfo. The first frame sets the size; one that H.264 can't have, of odd height or width, gets
+    its last row or column twice. sound: a video with the sound to add, if it has any, from the moment of its first frame on.
+    .rate: fps, to be changed before the first frame at the latest.
+    Raises OSError, naming the file, if it can't be written, ValueError for another extension.
     """
 
     def __init__(self, path, fps, pixel_aspect=Fraction(1), sound=None):
-        self.path = os.fspath(path)
-        self._rate, self._pixel_aspect, self._sound = fps, pixel_aspect, sound
+        self.path, self.rate = os.fspath(path), fps
+        self._pixel_aspect, self._sound = pixel_aspect, sound
+        self._padded = encoders.is_padded(self.path)
         self._process = None
         try:
             if os.path.isdir(self.path):
@@ -411,18 +470,24 @@ class VideoWriter:
 
     def write(self, frame):
         """Appends one frame: uint8 RGB (height, width, 3)."""
+        if self._padded and (frame.shape[0] % 2 or frame.shape[1] % 2):
+            frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), "edge")
         if self._process is None:
-            height, width = frame.shape[:2]
-            aspect = f"setsar={self._pixel_aspect.numerator}/{self._pixel_aspect.denominator}"
-            command = [find_ffmpeg(), "-hide_banner", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
-                       "-video_size", f"{width}x{height}", "-framerate", str(self._rate), "-i", "pipe:0",
-                       *(_sound(self._sound) if self._sound else ()), *passthrough(), "-vf", aspect,
-                       "-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-f", "avi", f"file:{self._partial}"]
-            self._process = processes.popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
+            self._start(*frame.shape[:2])
         try:
             self._process.stdin.write(np.ascontiguousarray(frame))
         except BrokenPipeError:
             self._fail()
+
+    def _start(self, height, width):
+        coding_filter, coding = encoders.arguments(self.path, find_ffmpeg(), round(height * width * self.rate / 5))
+        filters = [f"setsar={self._pixel_aspect.numerator}/{self._pixel_aspect.denominator}",
+                   *([coding_filter] if coding_filter else ())]
+        command = [find_ffmpeg(), "-hide_banner", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
+                   "-video_size", f"{width}x{height}", "-framerate", str(self.rate), "-i", "pipe:0",
+                   *(_sound(self._sound) if self._sound else ()), *passthrough(), "-vf", ",".join(filters), *coding,
+                   f"file:{self._partial}"]
+        self._process = processes.popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
 
     def __enter__(self):
         return self

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
+import video
 from console import print
 from data import spread
 from timeline import FLOOR, Window, clock
@@ -73,7 +74,7 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
                 del features[frame]
 
     number = 0
-    with progress(total=reader.info.frames or None, unit="frame", desc="Classifying", quiet=quiet) as bar:
+    with progress(total=reader.info.frames or None, unit="frame", desc="Classifying", quiet=quiet, wait=True) as bar:
         with contextlib.closing(extractor.stream(sampled())) as stream:
             for index, feature in stream:
                 features[index] = feature
@@ -93,9 +94,13 @@ def classify_windows(reader, extractor, model, seq_length, window_length, classe
 
 
 def set_times(windows, reader):
-    """(Windows with the times at which a player shows their frames, those of all frames). A video's first frame need not be
-    shown at 0, nor the others at a constant rate."""
-    times = np.append(reader.times, reader.times[-1] + 1 / float(reader.info.fps))
+    """(Windows with the times at which a player shows their frames, those of all frames and of the end). A video's first frame
+    need not be shown at 0, nor the others at a constant rate, and the last one lasts as long as its header says."""
+    rate, shown = float(reader.info.fps), reader.times
+    last = 1 / rate
+    if np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
+        last = video.last_duration(reader.path, shown[-1]) or last
+    times = np.append(shown, shown[-1] + last)
     return [window._replace(start=float(times[window.first_frame]), end=float(times[window.end_frame]))
             for window in windows], times
 

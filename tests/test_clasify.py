@@ -9,11 +9,13 @@ import sys
 from fractions import Fraction
 
 import numpy as np
+import opentimelineio
 import pytest
 from conftest import CLASSES, HEIGHT, LENGTH, ROOT, WIDTH, assert_one_line_error, count_frames, run, variable_rate
 
 import extractor
 import overlay
+import results
 import video
 import windows
 from labels import read_labels
@@ -80,7 +82,7 @@ def test_clasify_bad_files(project, match):
     for arguments, mentions in (
             ((checkpoint, "none.mp4"), "none.mp4: no such video"), ((checkpoint, "text.mp4"), "text.mp4: no video"),
             (("none.hdf5", "video.mp4"), "none.hdf5: no such checkpoint"), (("text.mp4", "video.mp4"), "not an HDF5"),
-            ((checkpoint, "video.mp4", "--output", "no/result.avi"), "no/result.avi: can't be written")):
+            ((checkpoint, "video.mp4", "--output", "text.mp4/a/result.avi"), "text.mp4/a/result.avi: can't be written")):
         assert_one_line_error(run(match, "clasify.py", LENGTH, CLASSES, *arguments), 1, mentions)
     assert_one_line_error(run(match, "clasify.py", LENGTH, CLASSES, checkpoint, "video.mp4", "--output", "video.mp4"), 2,
                           "is the video itself")
@@ -160,18 +162,66 @@ def test_everything_that_can_be_written(project, loud):
     assert printed[1] == ("0:00:00.200", "0:00:01.200") and printed[-1][1] == "0:00:04.360"
 
 
-def test_the_strip_shows_the_class_over_time_and_the_position(project, match):
-    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4", "--smooth")
+def mark_column(strip):
+    """Where the mark of a strip (rows, width, 3) is: the middle of three white columns between two black ones on each side."""
+    light = np.pad(strip.mean((0, 2)), 2, mode="edge")
+    white = np.convolve(light, [1 / 3, 1 / 3, 1 / 3], "valid")[1:-1]  # of the three around each column
+    black = (light[:-4] + light[4:]) / 2  # of those two beside it
+    return int(np.argmax(white - black))
+
+
+@pytest.mark.parametrize("options", [(), ("--quiet",), ("--quiet", "--smooth", "--hop", "0.25")])
+def test_the_strip_shows_the_class_over_time_and_the_position(project, match, options):
+    """Frame by frame: in the picture as ffmpeg decodes it, the mark stands at the frame's share of the width."""
+    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4", *options)
     assert result.returncode == 0, result.stderr
+    raw = subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", match / "result.avi", "-pix_fmt", "rgb24", "-f", "rawvideo", "-"],
+                         capture_output=True, check=True).stdout
+    frames = np.frombuffer(raw, np.uint8).reshape(-1, 96, 128, 3)
+    assert len(frames) == 109
     cut = segments(match / "result.csv")[0][1] / 4.36 * 128
-    for number, frame in enumerate(video.FrameReader(match / "result.avi")):
-        row = frame[-2].astype(int)
+    assert 50 < cut < 80
+    for number, frame in enumerate(frames):
         position = int(number / 109 * 128)
-        assert row[max(position - 1, 0):position + 2].max() > 150  # the mark
+        assert abs(mark_column(frame[-4:]) - position) <= 1, number
         for place, expected in ((10, overlay.color(1)), (120, overlay.color(0))):  # Grey, then Colour
             if abs(place - position) > 12:
-                assert np.abs(row[place] - expected).max() < 60, (number, place, row[place])
-    assert 60 < cut < 80
+                assert np.abs(frame[-2, place].astype(int) - expected).max() < 60, (number, place, frame[-2, place])
+
+
+@pytest.mark.parametrize("options", [(), ("--plain",)])
+def test_smoothed_the_corner_the_strip_and_the_table_agree(project, match, monkeypatch, options):
+    drawn, draw = [], overlay.draw_lines
+
+    def record(frame, lines, colors=None):
+        drawn.append((lines, colors))
+        draw(frame, lines, colors)
+    monkeypatch.setattr(overlay, "draw_lines", record)
+    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4", "--smooth",
+                 "--hop", "0.2", *options)
+    assert result.returncode == 0, result.stderr
+    with open(match / "result.csv", newline="") as file:
+        rows = [(float(row["end"]), row["class"], float(row["probability"])) for row in csv.DictReader(file)]
+    assert len(drawn) == 109 and len(rows) == 2
+    for number, (lines, colors) in enumerate(drawn):
+        name, probability = next((name, p) for end, name, p in rows if number / 25 < end - 1e-6)
+        said = [line.rsplit(": ", 1) for line in lines]
+        assert said[0][0] == name and float(said[0][1]) == pytest.approx(probability, abs=0.0051), number
+        assert float(said[1][1]) == pytest.approx(1 - probability, abs=0.0051)
+        assert colors is None if options else colors[0] == overlay.color(["Colour", "Grey"].index(name))
+
+
+@pytest.mark.parametrize("name", ["result.mp4", "result.mkv", "Result.MOV"])
+def test_the_extension_chooses_the_container(project, loud, name):
+    result = run(loud, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "loud.mp4", "--output", name,
+                 "--export", "xml")
+    assert result.returncode == 0, result.stderr
+    said = subprocess.run([video.find_ffmpeg(), "-hide_banner", "-i", loud / name], capture_output=True, text=True).stderr
+    assert ("matroska" if name.endswith("mkv") else "mov,mp4") in said.split("from")[0]
+    assert streams(loud / name) == [("Video", "h264"), ("Audio", "aac")] and count_frames(loud / name) == 109
+    assert video.probe(loud / name).fps == 25
+    made = opentimelineio.adapters.read_from_string((loud / f"{name[:-4]}.xml").read_text(), "fcp_xml")
+    assert [len(made.video_tracks()), len(made.audio_tracks())] == [1, 1]  # mono
 
 
 def test_plain_is_the_articles_look_alone(project, loud):
@@ -189,13 +239,61 @@ def test_no_video(project, match):
     assert result.returncode == 0 and sorted(os.listdir(match)) == ["video.mp4", "x.csv"]
 
 
+@pytest.mark.parametrize("options", [(), ("--no-video",)])
+def test_the_folder_of_the_results_is_made(project, match, options):
+    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4", *options,
+                 "--output", "new/er/x.avi")
+    assert result.returncode == 0, result.stderr
+    assert sorted(os.listdir(match / "new/er")) == [*([] if options else ["x.avi"]), "x.csv"]
+
+
+def test_results_of_an_earlier_run_are_said_to_be_so_and_kept(project, match):
+    """A result.csv that was corrected by hand is not lost, nor taken for what belongs to result.json."""
+    arguments = ("clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4", "--no-video")
+    assert "before this run" not in run(match, *arguments).stderr
+    (match / "result.csv").write_text("0,4,Grey\n")
+    (match / "result-kept.mkv").write_text("x")
+    result = run(match, *arguments, "--export", "json", "--quiet")
+    assert result.returncode == 0 and result.stderr == "result.csv, result-kept.mkv: from before this run, left as they are\n"
+    assert (match / "result.csv").read_text() == "0,4,Grey\n"
+    # The video that is classified is none of them.
+    result = run(match, *arguments, "--output", "video.avi")
+    assert result.returncode == 0 and "before this run" not in result.stderr
+
+
+def test_one_segment_is_no_segments(project, match):
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", "video.mp4", "-frames:v", "1", "one.mkv"], cwd=match, check=True)
+    result = run(match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "one.mkv", "--no-video")
+    assert result.returncode == 0 and "\n1 frame, 1 segment: result.csv\n" in result.stdout
+
+
+def test_what_a_spreadsheet_takes_for_a_formula():
+    assert all(map(results.is_formula, ("=1+1", "+a", "-a", "@SUM(A1)", "\t=1", "-1+2")))
+    assert not any(map(results.is_formula, ("-1", "+2.5", "-1e3", "a=b", "Football", "")))
+
+
+def test_only_what_is_heard_is_warned_of(capsys):
+    """Half a frame at 50 per second is 0.01 s."""
+    times = np.arange(101) / 50
+    results.warn_of_rate("a.mp4", "result.avi", Fraction(50), times)
+    times[40:60] += 0.03
+    results.warn_of_rate("a.mp4", "result.avi", Fraction(50), times)
+    assert capsys.readouterr().err == ""
+    times[40:60] += 0.04
+    results.warn_of_rate("a.mp4", "result.avi", Fraction(50), times)
+    assert "up to 0.07 s off" in capsys.readouterr().err
+
+
 def test_options_that_contradict_each_other(project, match):
     arguments = ("clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mp4")
     for options, mentions in (
             (("--hop", 1.5), "--hop 1.5 would leave gaps: a window is 1 s"), (("--export", "edl"), "--skip"),
             (("--keep", "Red"), "--keep: no class is called Red; there are Colour, Grey"),
             (("--skip", "Grey,Red"), "--skip: no class is called Red"),
-            (("--keep", "Grey,Colour"), "--keep names all classes"), (("--output", "result.csv"), "would be written twice")):
+            (("--keep", "Grey,Colour"), "--keep names all classes"),
+            (("--output", "result.csv"), "--output result.csv: no video is written as '.csv'; end the name in .avi, .mp4, .m4v, .mov, "
+                                         ".mkv"),
+            (("--output", "result.webm"), "'.webm'"), (("--output", "result"), "''"), (("--output", ""), "''")):
         assert_one_line_error(run(match, *arguments, *options), 2, mentions)
     for options in (("--export", "doc"), ("--hop", "0"), ("--min-duration", "x"), ("--exact",), ("--export", "")):
         assert run(match, *arguments, *options).returncode == 2

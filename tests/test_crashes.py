@@ -181,10 +181,11 @@ def test_a_folder_that_cannot_be_written(project, match, small_disk):
 
 def test_a_folder_that_is_not_there_or_vanishes(project, match, copy):
     checkpoint = project / "data/checkpoints/lstm-features.hdf5"
-    assert_one_line_error(run(match, "clasify.py", LENGTH, CLASSES, checkpoint, "video.mp4", "--output", "no/x.avi"), 1,
-                          "no/x.avi: can't be written (No such file or directory)")
-    assert_one_line_error(run(match, "clasify.py", LENGTH, CLASSES, checkpoint, "video.mp4", "--no-video", "--output", "no/x.avi"), 1,
-                          "no/x.csv: can't be written (No such file or directory)")
+    (match / "file").write_text("")
+    assert_one_line_error(run(match, "clasify.py", LENGTH, CLASSES, checkpoint, "video.mp4", "--output", "file/x.avi"), 1,
+                          "file/x.avi: can't be written (File exists)")
+    assert_one_line_error(run(match, "clasify.py", LENGTH, CLASSES, checkpoint, "video.mp4", "--no-video", "--output", "file/a/x.avi"), 1,
+                          "file/a/x.csv: can't be written (Not a directory)")
     shutil.rmtree(copy / "data/train/Grey")
     shutil.rmtree(copy / "data/sequences")
     result = run(copy, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")

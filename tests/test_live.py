@@ -3,6 +3,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import time
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from conftest import CLASSES, LENGTH, assert_one_line_error, run
 import cli
 import live
 import video
+from live import Source, Watchdog
 
 
 @pytest.fixture
@@ -64,8 +66,9 @@ class Camera:
 
 def test_groups_of_a_source_that_is_slow_enough_are_all_there():
     groups = list(live.take_groups(Camera(103, 0.001), 5, 20))
-    assert [first for first, *_ in groups] == list(range(0, 100, 5))
-    assert all(frames == list(range(first, first + 5)) for first, frames, _ in groups)
+    assert [first for first, *_ in groups] == list(range(0, 105, 5))
+    assert all(frames == list(range(first, first + 5)) for first, frames, _ in groups[:-1])
+    assert groups[-1][1] == [100, 101, 102]  # the source ended in it
 
 
 def test_a_source_that_is_too_fast_loses_whole_windows():
@@ -100,7 +103,7 @@ def test_errors_of_a_source_come_through():
             yield from range(7)
             raise OSError("camera: broke off")
     groups = live.take_groups(Broken(0, 0), 5, 20)
-    assert next(groups)[1] == [0, 1, 2, 3, 4]
+    assert next(groups)[1] == [0, 1, 2, 3, 4] and next(groups)[1] == [5, 6]
     with pytest.raises(OSError, match="broke off"):
         next(groups)
 
@@ -126,3 +129,139 @@ def test_a_live_playlist_opens_no_file(tmp_path):
 def test_what_is_no_source(source):
     with pytest.raises(cli.UsageError, match="expected the number of a camera"):
         live.Source(source, 5, (10, 10, 3))
+
+
+def test_options_for_files_are_refused(project, tmp_path):
+    arguments = ("clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "tcp://127.0.0.1:9", "--stream")
+    for options in (("--smooth",), ("--min-duration", 2), ("--export", "csv"), ("--skip", "Grey"), ("--keep", "Grey"), ("--exact",),
+                    ("--report",), ("--output", "result.avi"), ("--no-video",), ("--no-audio",), ("--plain",)):
+        result = run(tmp_path, *arguments, *options)
+        assert result.returncode == 2 and f"error: {options[0]}: not with --stream" in result.stderr
+    result = run(tmp_path, *arguments, "--smooth", "--hop", 1, "--report", "--max-pixels", video.MAX_PIXELS)
+    assert result.returncode == 2 and "error: --smooth, --report: not with --stream" in result.stderr
+
+
+def free_port(kind):
+    with socket.socket(socket.AF_INET, kind) as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize("options, expected", [((), [1, 2, 3, 4, 4.36]), (("--hop", "0.5"), [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.36])])
+def test_a_udp_sender_that_ends(project, match, tmp_path, monkeypatch, options, expected):
+    """It can't say so: what it has sent is classified, to the last picture, and the run ends well."""
+    monkeypatch.setattr(live, "ENDED", 2)
+    address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    # It begins when the receiver has waited in vain for once, after the network has been compiled.
+    sender = subprocess.Popen(["sh", "-c", 'while ! grep -q waiting "$0" 2>/dev/null; do sleep 0.1; done; sleep 2.5; exec "$@"',
+                               tmp_path / "said", video.find_ffmpeg(), "-v", "error", "-re", "-i", match / "video.mp4", "-c:v", "mpeg2video",
+                               "-q:v", "2", "-f", "mpegts", f"{address}?pkt_size=1316"], stdin=subprocess.DEVNULL)
+    with open(tmp_path / "said", "w", buffering=1) as said:
+        monkeypatch.setattr(live.sys, "stderr", said)
+        result = run_with_stderr(said, match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", address,
+                                 "--stream", *options)
+    sender.wait()
+    said = (tmp_path / "said").read_text()
+    assert result.returncode == 0, said
+    assert said.splitlines() == [f"{address}: waiting for pictures, 30 s at most",
+                                 f"{address}: nothing more has come for 2 s, taken for its end"]
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["end"] for line in lines] == pytest.approx(expected, abs=0.13)  # 8 frames a second
+    assert lines[0]["class"] == "Grey" and lines[-1]["class"] == "Colour"
+    if not options:
+        assert lines[-1]["start"] == pytest.approx(4)
+
+
+def run_with_stderr(stderr, *arguments):
+    """conftest.run, but what is said on stderr goes to a file at once."""
+    import contextlib
+    original = contextlib.redirect_stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contextlib, "redirect_stderr", lambda _: original(stderr))
+        return run(*arguments)
+
+
+def test_a_udp_sender_that_never_begins(monkeypatch):
+    monkeypatch.setattr(live, "ENDED", 1)
+    monkeypatch.setattr(live, "SILENCE", 3)
+    address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    with pytest.raises(OSError, match=f"{address}: no picture for 3 s"):
+        list(Source(address, 8, (80, 96, 3), quiet=True))
+    with pytest.raises(OSError, match="not opened"):  # at once, not after 3 s
+        list(Source("udp://256.0.0.1:9", 8, (80, 96, 3), quiet=True))
+
+
+@pytest.fixture
+def sent():
+    """sent(size, frames=3): an address at which so many PNGs are sent by TCP."""
+    processes = []
+
+    def send(size, frames=3):
+        address = f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+        processes.append(subprocess.Popen(
+            [video.find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=8", "-frames:v", str(frames), "-c:v",
+             "mpeg2video" if size == "1920x1080" else "ffv1", "-f", "mpegts" if size == "1920x1080" else "matroska",
+             f"{address}?listen=1"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        time.sleep(1)
+        return address
+    yield send
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("size, limit, fits", [
+    ("1920x1080", 1920 * 1080, True), ("1920x1080", 1920 * 1080 - 1, False), ("640x480", 1000, False), ("64x48", 64 * 48, True)])
+def test_larger_frames_than_allowed_are_refused(sent, monkeypatch, size, limit, fits):
+    """To the pixel: a decoder's own size of 1080 lines is 1088."""
+    monkeypatch.setattr(video, "MAX_PIXELS", limit)
+    source = Source(sent(size), 8, (80, 96, 3), quiet=True)
+    if fits:
+        assert [frame.shape for frame in source] == [(80, 96, 3)] * 3
+    else:
+        with pytest.raises(OSError, match=f"its frames have more than {limit} pixels; larger ones need --max-pixels"):
+            list(source)
+
+
+def test_huge_frames_are_shrunk_before_they_wait(sent, monkeypatch):
+    seen, read = [], video.read_ppm
+
+    def watched(stream):
+        frame = read(stream)
+        seen.append(frame.shape if frame is not None else None)
+        return frame
+    monkeypatch.setattr(video, "read_ppm", watched)
+    assert len(list(Source(sent("6000x1000", 2), 8, (80, 96, 3), quiet=True))) == 2
+    assert seen == [(1000, 3840, 3)] * 2 + [None]
+
+
+def test_what_waits_is_bounded_in_bytes(monkeypatch):
+    """A window of 75 frames of 1080 lines is 467 MB: one waits, not five."""
+    asked = []
+
+    def take(source, group, seq_length, waiting):
+        asked.append(waiting)
+        yield from ()
+    monkeypatch.setattr(live, "take_groups", take)
+    monkeypatch.setattr("models.ResearchModel.load", lambda path: None)
+    monkeypatch.setattr("extractor.Extractor", lambda *arguments: Camera(0, 0))
+    monkeypatch.setattr(Camera, "extract_batch", lambda self, images: None, raising=False)
+    for shape in ((1080, 1920, 3), (720, 1280, 3), (80, 96, 3)):
+        live.stream("tcp://127.0.0.1:9", "x", 75, ["a", "b"], shape, 3.0, "random")
+    assert asked == [1, 2, 5]
+
+
+def test_the_watchdog_bites_once_and_needs_one_thread():
+    bites, before = [], threading.active_count()
+    watchdog = Watchdog(0.3, lambda: bites.append(1))
+    for _ in range(50):
+        watchdog.feed()
+        time.sleep(0.01)
+        assert threading.active_count() == before + 1
+    assert not bites and not watchdog.has_bitten
+    time.sleep(0.6)
+    assert bites == [1] and watchdog.has_bitten
+    quiet = Watchdog(0.1, lambda: bites.append(2))
+    quiet.stop()
+    time.sleep(0.3)
+    assert bites == [1] and not quiet.has_bitten and threading.active_count() == before

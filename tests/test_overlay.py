@@ -1,7 +1,10 @@
 """What is drawn on frames."""
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from conftest import Frames
+from conftest import ROOT, Frames
 
 import overlay
 from timeline import Window
@@ -40,11 +43,28 @@ def test_frames_are_written_as_soon_as_their_window_is_classified():
         def write(self, frame):
             written.append(int(frame[-1, -1, 0]))
 
-    def windows():
+    def captions():
         for number in range(4):
             seen.append(len(written))
-            yield Window(number, number + 1, 25 * number, min(25 * number + 25, 90), [0.75, 0.25])
+            window = Window(number, number + 1, 25 * number, min(25 * number + 25, 90), [0.75, 0.25])
+            yield overlay.caption(["a", "b"], window)
 
     # 90 frames were classified. A damaged video may yield more of them when it is decoded once more.
-    result = overlay.write_result(Large(93, 25), Writer(), windows(), ["a", "b"], "x.avi", quiet=True)
-    assert written == list(range(93)) and seen == [0, 25, 50, 75] and len(result) == 4
+    overlay.write_result(Large(93, 25), Writer(), captions(), "x.avi", quiet=True)
+    assert written == list(range(93)) and seen == [0, 25, 50, 75]
+
+
+def test_a_caption_names_the_likeliest_classes_first_or_the_one_that_is_to_be():
+    window = Window(0, 1, 0, 25, [0.1, 0.05, 0.4, 0.15, 0.1, 0.2])
+    assert overlay.caption(list("abcdef"), window) == (25, ["c: 0.40", "f: 0.20", "d: 0.15", "a: 0.10", "e: 0.10"], [2, 5, 3, 0, 4])
+    assert overlay.caption(list("abcdef"), window, first=1).lines == ["b: 0.05", "c: 0.40", "f: 0.20", "d: 0.15", "a: 0.10"]
+
+
+@pytest.mark.parametrize("name", ["Fu\udcdfball", "\ud800", "\udfff" * 200, "a\nb\0c", "W" * 20000])
+def test_names_that_are_no_text_are_drawn(name):
+    """cv2.getTextSize crashes on half a surrogate pair: in another process, as it would end this one."""
+    script = ("import sys, numpy as np; sys.path.insert(0, sys.argv[1]); import overlay\n"
+              "frame = np.zeros((96, 128, 3), np.uint8); overlay.draw_lines(frame, [ascii_name + ': 0.97'], [(9, 9, 9)])\n"
+              "print(frame.max())").replace("ascii_name", ascii(name) if len(name) < 9999 else "'W' * 20000")
+    done = subprocess.run([sys.executable, "-c", script, ROOT], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and int(done.stdout) > 150, done

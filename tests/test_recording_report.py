@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from fractions import Fraction
 from html.parser import HTMLParser
 
@@ -15,7 +16,7 @@ import pytest
 import recording_report
 from checkpoint import Metadata
 from models import ResearchModel
-from timeline import Timeline, Window, find_segments
+from timeline import Segment, Timeline, Window, find_segments
 
 HOSTILE = '<script>document.title="hacked"</script>&"\' $x$'
 
@@ -108,6 +109,44 @@ def test_the_picture_has_room_for_all_names(classes, length, tmp_path):
     picture = cv2.imread(str(tmp_path / "x.png"))
     edge = np.concatenate([picture[:2].ravel(), picture[-2:].ravel(), picture[:, :2].ravel(), picture[:, -2:].ravel()])
     assert (edge == 255).all()  # nothing is cut off
+
+
+def test_a_recording_of_thousands_of_segments_gets_pictures_of_the_longest(monkeypatch):
+    lengths = np.random.default_rng(0).permutation(3000) + 1.0
+    ends = np.cumsum(lengths)
+    segments = [Segment(float(end - length), float(end), "ab"[i % 2], 0.9) for i, (end, length) in enumerate(zip(ends, lengths))]
+    timeline = made("x.mp4", ["a", "b"], [(0.9, 0.1)])._replace(segments=segments)
+    running, most, asked = [], [], []
+
+    def picture(path, at):
+        running.append(at)
+        most.append(len(running))
+        asked.append(at)
+        time.sleep(0.001)
+        running.remove(at)
+        return b"jpeg"
+    monkeypatch.setattr(recording_report, "_picture", picture)
+    pictures = recording_report.thumbnails(timeline)
+    assert len(pictures) == 3000 and max(most) <= os.cpu_count() and len(asked) == recording_report.PICTURES
+    assert [number for number, found in enumerate(pictures) if found] == np.flatnonzero(
+        lengths > 3000 - recording_report.PICTURES).tolist()
+    page = recording_report.to_html(timeline, [], pictures)
+    assert page.count("<img") == recording_report.PICTURES and "With pictures of the 200 longest." in page
+    assert "3000 segments</p>" in page and "With pictures" not in recording_report.to_html(
+        timeline._replace(segments=segments[:1]), [], pictures[:1])
+    assert "1 segment</p>" in recording_report.to_html(timeline._replace(segments=segments[:1]), [], pictures[:1])
+
+
+def test_a_picture_that_takes_too_long_is_left_out(make_clip, monkeypatch):
+    clip = make_clip("a.mp4")
+    assert cv2.imdecode(np.frombuffer(recording_report._picture(str(clip), 0.5), np.uint8), 1).shape == (120, 160, 3)
+    monkeypatch.setattr(recording_report, "PATIENCE", 0.001)
+    assert recording_report._picture(str(clip), 0.5) is None
+
+
+def test_pictures_of_any_shape_are_small(make_clip):
+    clip = make_clip("a.mkv", extra=("-vf", "setsar=1/2000"))
+    assert cv2.imdecode(np.frombuffer(recording_report._picture(str(clip), 0.5), np.uint8), 1).shape == (640, 160, 3)
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from fractions import Fraction
+from xml.etree import ElementTree
 
 import numpy as np
 import opentimelineio
@@ -14,6 +15,7 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import files
 import timeline
 from labels import read_labels
 from timeline import SWITCH, WRITERS, Segment, Timeline, Window, average, find_segments, make_segments
@@ -155,6 +157,48 @@ def test_ffmpeg_takes_the_chapters(make_clip, tmp_path):
     scale = [Fraction(chapter["TIMEBASE"]) for chapter in chapters]
     assert [round(float(int(c["START"]) * s), 3) for c, s in zip(chapters, scale)] == [0, 6.006, 12.012]
     assert [c["title"] for c in chapters] == ["Football", "Commercial", "A & B\\; <b>\\=\\#\\\\ [x] 5"]
+
+
+def test_the_golden_file_of_a_recording_with_sound():
+    with open(os.path.join(GOLDEN, "result-sound.xml"), encoding="utf-8") as file:
+        expected = file.read().replace("file://localhost/work/recordings", f"file://localhost{os.getcwd()}/recordings")
+    assert timeline.to_xml(example()._replace(sound=(48000, 2))) == expected
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6, 64])
+def test_an_editor_hears_the_sound(channels):
+    """A track for each channel, each clip of it linked with the picture of its segment."""
+    text = timeline.to_xml(example()._replace(sound=(44100, channels)))
+    heard, result = min(channels, 8), opentimelineio.adapters.read_from_string(text, "fcp_xml")
+    assert len(result.audio_tracks()) == heard and len(result.video_tracks()) == 1
+    (pictures,) = result.video_tracks()
+    for track in result.audio_tracks():
+        assert [(clip.name, clip.source_range) for clip in track] == [(clip.name, clip.source_range) for clip in pictures]
+        assert all(clip.media_reference.target_url == pictures[0].media_reference.target_url for clip in track)
+    items = {item.get("id"): item for item in ElementTree.fromstring(text).iter("clipitem")}
+    assert len(items) == 3 * (heard + 1)
+    for number in (1, 2, 3):
+        linked = [link.text for link in items[f"clip-{number}"].iter("linkclipref")]
+        assert linked == [f"clip-{number}", *(f"clip-{number}-{channel}" for channel in range(1, heard + 1))]
+        for name in linked:
+            assert [link.text for link in items[name].iter("linkclipref")] == linked
+    assert ElementTree.fromstring(text).find(".//audio/channelcount").text == str(channels)
+
+
+def test_segments_have_the_means_of_all_classes():
+    cells = windows([(0, 50, 1.0), (50, 100, 0.5), (100, 150, 0.0)])
+    segments = make_segments(["a", "b"], cells, ["a", "b"], [3.0])
+    first, second = timeline.over_segments(cells, segments, np.arange(151) / 25)
+    assert first[:4] == (0, 3, 0, 75) and second[:4] == (3, 6, 75, 150)
+    assert first.probabilities == pytest.approx([2.5 / 3, 0.5 / 3]) and second.probabilities == pytest.approx([0.5 / 3, 2.5 / 3])
+
+
+@pytest.mark.parametrize("name, expected", [("Fu\udcdfball", b"Fu\xdfball"), ("a\ud800b", "a\ufffdb".encode())])
+def test_names_that_are_no_text_can_be_written(name, expected, tmp_path):
+    made = example()._replace(classes=[name, "b", "c"], segments=[Segment(0, 6.006, name, 0.8)], skipped=(name,))
+    for extension, write in WRITERS.items():
+        files.write_text(tmp_path / f"x.{extension}", write(made))
+    assert expected in (tmp_path / "x.csv").read_bytes()
 
 
 def test_an_editor_reads_the_xml():
