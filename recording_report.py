@@ -17,6 +17,7 @@ from overlay import color
 from timeline import clock, count, one_line
 
 COLUMNS = 1500  # of the curves at most: what a screen can show
+KEY_FRAMES = 15  # seconds from one to the next at most: encoders' default is 10
 THUMBNAIL = 160  # pixels, width
 HIGHEST = 640  # pixels, of a picture that is higher than wide
 PICTURES = 200  # at most: of the longest segments. Each takes an ffmpeg, a fraction of a second and some 5 kB
@@ -163,9 +164,11 @@ def thumbnails(timeline):
 
 def _picture(path, time):
     """A JPEG of a recording's frame at a time in seconds, or None."""
-    command = [video.find_ffmpeg(), "-nostdin", "-v", "error", "-threads", "1", "-ss", f"{time:.3f}", *video.source(path),
-               "-map", "0:V:0", "-frames:v", "1", "-vf",
-               f"scale={THUMBNAIL}:'min(max(trunc({THUMBNAIL}/dar/2)*2,2),{HIGHEST})',setsar=1", "-q:v", "4", "-f", "image2pipe",
+    # Without an index ffmpeg lands late, up to the next key frame: so it is sent well before, and decodes its way.
+    seek = time if video.has_index(path) else max(0.0, time - KEY_FRAMES)
+    command = [video.find_ffmpeg(), "-nostdin", "-v", "error", "-threads", "1", "-ss", f"{seek:.3f}", "-copyts",
+               "-start_at_zero", *video.source(path), "-map", "0:V:0", "-frames:v", "1", "-vf",
+               f"trim=start={time:.3f},scale={THUMBNAIL}:'min(max(trunc({THUMBNAIL}/dar/2)*2,2),{HIGHEST})',setsar=1", "-q:v", "4", "-f", "image2pipe",
                "-c:v", "mjpeg", "pipe:1"]
     try:
         return processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE).stdout or None

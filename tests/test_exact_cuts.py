@@ -139,3 +139,14 @@ def test_a_copy_begins_at_the_key_frame_before(recording, tmp_path, capsys, name
     distance = {"b.mp4": 250, "h264.ts": 250, "mpeg2.ts": 15, "mpeg2.mpg": 15, "refresh.ts": 250}.get(name, 100)  # of key frames, at most
     assert all(number > 85 - distance for number in found[:100])
     assert sum(200 < number <= 425 - distance for number in found) <= 4  # a few that were stored before the end
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "h264.ts", "mpeg2.mpg", "h264.flv"])
+def test_a_segments_picture_in_the_report_is_its_own(recording, name):
+    import cv2
+
+    import recording_report
+    jpeg = recording_report._picture(recording(name), 13.21)
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    bits = image[image.shape[0] // 3:2 * image.shape[0] // 3].reshape(-1, BITS, 16)[:, :, 5:11].mean((0, 2)) > 125
+    assert (bits * (1 << np.arange(BITS))).sum() in (330, 331)
