@@ -290,9 +290,10 @@ def read_data_file(data_dir):
     import pandas
     path = data_file(data_dir)
     if not os.path.exists(path):
-        raise FileNotFoundError(f"{path} is missing: " + (no_folder(data_dir) or (
-            f"{command(data_dir, 'extract_files.py mp4')} makes it from the clips in {os.path.join(data_dir, 'train')} and "
-            f"{os.path.join(data_dir, 'test')}")))
+        lost = no_folder(data_dir)
+        raise FileNotFoundError(f"{path} is missing: {f'{lost}; else ' if lost else ''}"
+                                f"{command(data_dir, 'extract_files.py mp4')} makes it from the clips in "
+                                f"{os.path.join(data_dir, 'train')} and {os.path.join(data_dir, 'test')}")
     try:
         # As text, and nothing taken for a missing value: "NA" and "null" are possible names. As objects: with pyarrow
         # installed pandas would otherwise refuse names that are no valid text.
