@@ -69,6 +69,7 @@ def kept_split(stretch, before):
     shared = dict.fromkeys(data.SPLITS, 0.0)
     for split, start, end in before:
         shared[split] += max(0.0, min(end, stretch.end) - max(start, stretch.start))
+    shared = {split: round(seconds, 3) for split, seconds in shared.items()}  # a tie is one, whatever floats make of it
     return max(shared, key=shared.get) if any(shared.values()) else None
 
 

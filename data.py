@@ -385,12 +385,16 @@ def find_shared_clips(data_dir, rows):
     return sorted(shared)
 
 
-def forget_sequences(data_dir, row):
-    """Deletes the feature sequences of a clip whose frames are about to change, of every size and weights."""
+def forget_sequences(data_dir, *rows):
+    """Deletes the feature sequences of clips whose frames are about to change, of every size and weights."""
+    names = {}
+    for row in rows:
+        names.setdefault((row[0], row[1]), set()).add(row[2])
     root = os.path.join(data_dir, "sequences")
-    pattern = re.compile(re.escape(row[2]) + r"-\d+-features\.npy")
     for variant in os.listdir(root) if os.path.isdir(root) else []:
-        folder = os.path.join(root, variant, row[0], row[1])
-        for file in os.listdir(folder) if os.path.isdir(folder) else []:
-            if pattern.fullmatch(file):
-                os.remove(os.path.join(folder, file))
+        for (split, class_name), clips in names.items():
+            folder = os.path.join(root, variant, split, class_name)
+            for file in os.listdir(folder) if os.path.isdir(folder) else []:
+                found = re.fullmatch(r"(.*)-\d+-features\.npy", file, re.DOTALL)
+                if found and found[1] in clips:
+                    os.remove(os.path.join(folder, file))

@@ -10,10 +10,12 @@ import os
 import sys
 
 import cli
+import files
 
 SPLITS = ("test", "validation", "train")
 
 
+@files.one_run_at_a_time(unless=lambda given: not given["sequences_url"])
 def evaluate(seq_length, class_limit, saved_model, data_dir="data", split="test", weights=None, image_shape=None,
              precision="float32", sequences_url=None, quiet=False):
     """Evaluates a checkpoint, writes the report and prints its table.

@@ -111,7 +111,7 @@ def main(path, attribute):
         answer = {"error": f"not an HDF5 file, or a damaged one ({_shorten(error)})"}
     except Exception as error:  # h5py raises what the C library stumbles over, from KeyError to RuntimeError
         answer = {"error": f"not a Keras model, or a damaged one ({_shorten(error)})"}
-    print(json.dumps(answer))
+    json.dump(answer, sys.stdout)
 
 
 def _rehearse(h5py):

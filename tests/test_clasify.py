@@ -37,7 +37,7 @@ def test_clasify_needs_only_the_checkpoint_and_the_video(project, match):
     names = [name for _, _, name, *_ in windows]
     assert names[:2] == ["Grey", "Grey"] and names[3:] == ["Colour", "Colour"]  # the third has some of both
     assert all(float(best) >= float(other) for *_, best, _, other in windows)
-    assert "109/109" in result.stderr  # the bar
+    assert "109 of 109 frames" in result.stderr  # the bar, as lines
 
 
 def test_the_text_is_in_the_upper_left_corner_and_nowhere_else(project, match):

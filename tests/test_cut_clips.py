@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from conftest import assert_one_line_error, count_frames, run, variable_rate
 
+import locks
 import video
 
 LABELS = "start,end,class\n0,4.1,Football\n4.1,7,Commercial\n7,10.5,Football\n10.5,14,Commercial\n14,16,Football\n"
@@ -174,13 +175,15 @@ def test_a_class_that_can_be_no_folder(recordings, tmp_path):
 
 def test_one_run_at_a_time(recordings, tmp_path):
     """Nothing is planned while another run writes; a dry run only looks."""
-    import files
     (tmp_path / "data").mkdir()
-    with files.locked(tmp_path / "data"):
+    held = locks.take(tmp_path / "data/.lock")  # as another process does
+    try:
         (tmp_path / "data/clips.csv").write_text("not ours")  # isn't read
         assert_one_line_error(cut(tmp_path, recordings / "25.mp4", "--seconds", 1), 1, "another run is writing there")
         (tmp_path / "data/clips.csv").unlink()
         assert cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--dry-run").returncode == 0
+    finally:
+        locks.release(held, tmp_path / "data/.lock")
 
 
 @pytest.mark.parametrize("labels, mentions", [

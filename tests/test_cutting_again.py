@@ -46,11 +46,15 @@ def match_recording(tmp_path_factory):
 def quick(monkeypatch):
     """Clips are files that say what they should show: encoding takes no time."""
 
-    def cut_clip(recording, start, frames, fps, path):
-        with files.written_whole(path) as partial, open(partial, "w") as file:
-            file.write(f"{os.path.getsize(recording)} {float(start):.3f} {frames}")
+    class Cutter:
+        def __init__(self, recording, fps):
+            self.recording = recording
 
-    monkeypatch.setattr(cutting, "cut_clip", cut_clip)
+        def cut(self, start, frames, path):
+            with files.written_whole(path) as partial, open(partial, "w") as file:
+                file.write(f"{os.path.getsize(self.recording)} {float(start):.3f} {frames}")
+
+    monkeypatch.setattr(cutting, "ClipCutter", Cutter)
 
 
 def cut(folder, recording, *options, labels=LABELS, seconds=1):

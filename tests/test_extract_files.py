@@ -43,7 +43,7 @@ def test_frames_and_csv(football, tmp_path, run_script, extension):
     assert set(jpegs(football)) == {f"Football_train_{clip}-{number:04d}.jpg" for clip, count in ((1, 25), (10, 50), (11, 10))
                                     for number in range(1, count + 1)}
     assert cv2.imread(str(football / "Football_train_1-0025.jpg")).shape == (120, 160, 3)
-    assert "4 clips: 4 split" in result.stdout and "100%" in result.stderr
+    assert "4 clips: 4 split" in result.stdout and "100 %" in result.stderr
 
 
 def test_a_second_run_redoes_nothing_that_is_complete(football, tmp_path):
