@@ -188,9 +188,9 @@ def test_a_failed_result_leaves_nothing_behind(tmp_path):
     assert old.read_bytes() == b"an earlier result" and os.listdir(tmp_path) == ["result.avi"]
 
 
-@pytest.mark.parametrize("name", ["missing/result.avi", "folder"])
+@pytest.mark.parametrize("name", ["missing/result.avi", "folder.avi"])
 def test_an_output_that_cannot_be_written(tmp_path, name):
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.avi").mkdir()
     with pytest.raises(OSError, match=f"{name}: can't be written"):
         video.VideoWriter(tmp_path / name, Fraction(25))
 
