@@ -3,8 +3,10 @@
 Videos: each of --count seeded mutations of a clip (bits flipped, bytes overwritten, cut out, doubled or cut off, one file's
 beginning before another's end) lies beside a good clip and goes through extract_files.py and clasify.py. The clips are those of
 --clips, and what ffmpeg makes of some of them: MPEG-TS, MPEG-PS, FLV, GIF, and MP4 with edit lists that begin late, pause, repeat
-a stretch, or repeat it 30,000 times. Checkpoints: each of --checkpoints is one of the attacks of tests/fuzz/hostile_checkpoints.py
-or a mutation of a good checkpoint, and goes through clasify.py with a good video.
+a stretch, or repeat it 30,000 times; these also undamaged.
+
+Checkpoints: each of --checkpoints is one of the attacks of tests/fuzz/hostile_checkpoints.py or a mutation of a good checkpoint,
+and goes through clasify.py with a good video.
 
 A crash is a process that died or an error that no one foresaw; a hang is a script that took longer than --limit seconds; an exit
 code is wrong if it is not 0 or 1 (with a checkpoint: or 2), if it is 0 and there is no result or the checkpoint is one that must be
@@ -24,6 +26,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -119,13 +122,20 @@ class Memory:
 
     def _look(self):
         while not self._ended.wait(0.005):
-            for task in os.listdir("/proc/self/task"):
+            for child in _children("self"):
                 with contextlib.suppress(OSError):
-                    for child in Path(f"/proc/self/task/{task}/children").read_text().split():
-                        # Not before it is another program: until then its memory is this process's.
-                        if os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe") \
-                                or b"keras_file" in Path(f"/proc/{child}/cmdline").read_bytes():
-                            self.children = max(self.children, _status(child, "VmHWM"))
+                    # Not before it is another program: until then its memory is this process's.
+                    if os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe") \
+                            or b"keras_file" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        self.children = max(self.children, _status(child, "VmHWM"))
+
+
+def _children(process):
+    """Yields the numbers of the processes that a process started."""
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{process}/task"):
+            with contextlib.suppress(OSError):
+                yield from map(int, Path(f"/proc/{process}/task/{task}/children").read_text().split())
 
 
 def _status(process, what):
@@ -152,7 +162,7 @@ class Server:
         else:
             limit = self.limit
         hung = threading.Event()
-        timer = threading.Timer(limit, lambda: (hung.set(), self._process.kill()))
+        timer = threading.Timer(limit, lambda: (hung.set(), self._kill()))
         timer.start()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -166,9 +176,17 @@ class Server:
         self.close()
         return "hang" if hung.is_set() else "crash"
 
+    def _kill(self):
+        """Ends the process, and what it started: an ffmpeg would go on."""
+        children = list(_children(self._process.pid))
+        self._process.kill()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
     def close(self):
         if self._process:
-            self._process.kill()
+            self._kill()
             self._process.wait()
             self._process = None
 
@@ -218,12 +236,17 @@ def judge_classification(folder, clip, answer):
     return wrong
 
 
-def examine(seed, sources, good, checkpoint, server):
-    """(kind of mutation, container, extract_files.py's outcome, clasify.py's, what went wrong)."""
+def damaged(seed, sources):
+    """(clip, kind of mutation, the clip's bytes after it)."""
     r = random.Random(f"source {seed}")
     source, other = r.choice(sources), r.choice(sources)
-    kind, content = mutate(source.read_bytes(), other.read_bytes(), seed)
-    with tempfile.TemporaryDirectory() as name:
+    return source, *mutate(source.read_bytes(), other.read_bytes(), seed)
+
+
+def examine(seed, found, good, checkpoint, server):
+    """(kind of mutation, container, extract_files.py's outcome, clasify.py's, what went wrong). found: of damaged()."""
+    source, kind, content = found
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         shutil.copytree(good, folder / "data")
         clip = folder / "data/train/A" / f"x{source.suffix}"
@@ -249,7 +272,7 @@ def examine_checkpoint(seed, good, video_file, server):
     attacks = [*hostile_checkpoints.ATTACKS, *(f"mutated: {kind}" for kind in KINDS)]
     name = attacks[seed % len(attacks)]
     arguments = [str(SEQ_LENGTH), "2", "model.hdf5", str(video_file), "--quiet", "--no-video", "--export", "json"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         checkpoint = folder / "model.hdf5"
         if server.fresh:  # what Python and TensorFlow load at first is not the checkpoint's doing
@@ -375,9 +398,13 @@ def main():
         good, checkpoint = prepare(folder, sources[0])
         made = other_containers(sources, folder) if args.count else []
         # As many of the other containers as of the clips as they are.
-        sources = sources + made * (len(sources) // len(made)) if made else sources
-        numbers = range(args.first, args.first + args.count)
-        examine_all(lambda seed, server: examine(seed, sources, good, checkpoint, server), numbers, servers, counts, args.quiet)
+        pool = sources + made * (len(sources) // len(made)) if made else sources
+
+        def examine_video(seed, server):  # the made ones first, undamaged; they have numbers below 0
+            found = (made[-seed - 1], "as it is", made[-seed - 1].read_bytes()) if seed < 0 else damaged(seed, pool)
+            return examine(seed, found, good, checkpoint, server)
+        numbers = [*range(-1, -len(made) - 1, -1), *range(args.first, args.first + args.count)]
+        examine_all(examine_video, numbers, servers, counts, args.quiet)
         numbers = range(args.first, args.first + args.checkpoints)
         clip = next((good / "train/A").glob("good.*"))
         examine_all(lambda seed, server: examine_checkpoint(seed, checkpoint, clip, server), numbers, servers, counts, args.quiet)
