@@ -1,19 +1,23 @@
-"""What do damaged videos and hostile checkpoints do? Crashes, hangs, wrong exit codes, lost files, memory beyond bounds.
+"""What do damaged videos and hostile checkpoints do? Crashes, hangs, wrong exit codes, lost files, memory
+beyond bounds.
 
-Videos: each of --count seeded mutations of a clip (bits flipped, bytes overwritten, cut out, doubled or cut off, one file's
-beginning before another's end) lies beside a good clip and goes through extract_files.py and clasify.py. The clips are those of
---clips, and what ffmpeg makes of some of them: MPEG-TS, MPEG-PS, FLV, GIF, and MP4 with edit lists that begin late, pause, repeat
-a stretch, or repeat it 30,000 times; these also undamaged.
+Videos: each of --count seeded mutations of a clip (bits flipped, bytes overwritten, cut out, doubled or cut
+off, one file's beginning before another's end) lies beside a good clip and goes through extract_files.py and
+clasify.py. The clips are those of --clips, and what ffmpeg makes of some of them: MPEG-TS, MPEG-PS, FLV, GIF,
+and MP4 with edit lists that begin late, pause, repeat a stretch, or repeat it 30,000 times; these also
+undamaged.
 
-Checkpoints: each of --checkpoints is one of the attacks of tests/fuzz/hostile_checkpoints.py or a mutation of a good checkpoint,
-and goes through clasify.py with a good video.
+Checkpoints: each of --checkpoints is one of the attacks of tests/fuzz/hostile_checkpoints.py or a mutation of
+a good checkpoint, and goes through clasify.py with a good video.
 
-A crash is a process that died or an error that no one foresaw; a hang is a script that took longer than --limit seconds; an exit
-code is wrong if it is not 0 or 1 (with a checkpoint: or 2), if it is 0 and there is no result or the checkpoint is one that must be
-refused, or if it is not 0 and no line names the file; a file is lost if the clip or the checkpoint itself changed, the good clip
-lost a frame or its row, result.avi has fewer frames than were classified, result.json is no JSON, or something half-written is
-left. Memory is beyond bounds if clasify.py grows by more than 256 MB and twice the checkpoint's length, or a process that it starts
-takes more than 256 MB. Scripts are called in processes that go on until they die, so that TensorFlow need not load a thousand times.
+A crash is a process that died or an error that no one foresaw; a hang is a script that took longer than
+--limit seconds; an exit code is wrong if it is not 0 or 1 (with a checkpoint: or 2), if it is 0 and there is
+no result or the checkpoint is one that must be refused, or if it is not 0 and no line names the file; a file
+is lost if the clip or the checkpoint itself changed, the good clip lost a frame or its row, result.avi has
+fewer frames than were classified, result.json is no JSON, or something half-written is left. Memory is beyond
+bounds if clasify.py grows by more than 256 MB and twice the checkpoint's length, or a process that it starts
+takes more than 256 MB. Scripts are called in processes that go on until they die, so that TensorFlow need not
+load a thousand times.
 
     python benchmarks/faults.py --clips ../shared/clips --count 500 --checkpoints 200
 """
@@ -81,7 +85,8 @@ def mutate(whole, other, seed):
 
 
 def serve():
-    """Reads a folder a line from stdin, runs the scripts in it, answers with what they said as a line of JSON."""
+    """Reads a folder a line from stdin, runs the scripts in it, answers with what they said as a line of
+    JSON."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not be taken for an answer
     import clasify
@@ -104,8 +109,8 @@ def serve():
 
 
 class Memory:
-    """A `with` block in which memory is watched. .grown: bytes by which this process's peak was above what it had before;
-    .children: the highest peak of a process that it started."""
+    """A `with` block in which memory is watched. .grown: bytes by which this process's peak was above what it
+    had before; .children: the highest peak of a process that it started."""
 
     def __enter__(self):
         self.children, self._ended = 0, threading.Event()
@@ -154,7 +159,8 @@ class Server:
         return self._process is None
 
     def call(self, *request):
-        """[exit code, stdout, stderr, bytes that it took, bytes that a process it started took], "crash" or "hang"."""
+        """[exit code, stdout, stderr, bytes that it took, bytes that a process it started took], "crash" or
+        "hang"."""
         if self._process is None:
             self._process = subprocess.Popen([sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                              stderr=subprocess.DEVNULL, text=True, start_new_session=True)
@@ -244,7 +250,8 @@ def damaged(seed, sources):
 
 
 def examine(seed, found, good, checkpoint, server):
-    """(kind of mutation, container, extract_files.py's outcome, clasify.py's, what went wrong). found: of damaged()."""
+    """(kind of mutation, container, extract_files.py's outcome, clasify.py's, what went wrong). found: of
+    damaged()."""
     source, kind, content = found
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -413,8 +420,9 @@ def main():
 
 
 def examine_all(examine_one, numbers, servers, counts, quiet):
-    """Examines what has these numbers, on all servers at once, adds up what went wrong and prints a table of the outcomes.
-    examine_one: called with a number and a server, returns names of what was tried, outcomes and what went wrong."""
+    """Examines what has these numbers, on all servers at once, adds up what went wrong and prints a table of
+    the outcomes. examine_one: called with a number and a server, returns names of what was tried, outcomes
+    and what went wrong."""
     from tqdm import tqdm
     free, table = list(servers), {}
 
