@@ -1,9 +1,8 @@
-"""What a checkpoint holds: one HDF5 file, a whole Keras model as `model.save` writes it, so that keras.models.load_model
-opens it, and our metadata as JSON in the attribute METADATA.
+"""What a checkpoint holds: one HDF5 file, a whole Keras model as `model.save` writes it, so that
+keras.models.load_model opens it, and our metadata as JSON in the attribute METADATA.
 
-Reading one takes the metadata and arrays, nothing else, from the file: no code in it is run, no other file is opened, and
-HDF5's library works in a process of its own, see keras_file.py.
-"""
+Reading one takes the metadata and arrays, nothing else, from the file: no code in it is run, no other file is
+opened, and HDF5's library works in a process of its own, see keras_file.py."""
 import json
 import os
 import shutil
@@ -19,10 +18,9 @@ METADATA = "video_classification"  # name of the HDF5 attribute
 class Checkpoint:
     """A checkpoint opened to be read; a context manager.
 
-    .metadata: Metadata, None if the file has none (one of the article's repository); names in it are printable.
-    .arguments: of the ResearchModel that its weights fit. Its weights are finite.
-    Raises FileNotFoundError, OSError if it can't be read, ValueError, naming the file, if it is no checkpoint.
-    """
+    .metadata: Metadata, None if the file has none (one of the article's repository); names in it are
+    printable. .arguments: of the ResearchModel that its weights fit. Its weights are finite. Raises
+    FileNotFoundError, OSError if it can't be read, ValueError, naming the file, if it is no checkpoint."""
 
     def __init__(self, path):
         self.path = path
@@ -42,7 +40,8 @@ class Checkpoint:
         self._file.close()
 
     def take_weights(self, model):
-        """Sets a Keras model's weights to the file's. Raises ValueError unless they are of the same shapes in order."""
+        """Sets a Keras model's weights to the file's. Raises ValueError unless they are of the same shapes in
+        order."""
         self._check_shapes([tuple(weight.shape) for weight in model.weights])
         for weight, array in zip(model.weights, self._content.weights):
             weight.assign(self._read(array))
@@ -51,7 +50,8 @@ class Checkpoint:
                 layer.finalize_state()
 
     def take_optimizer(self, model):
-        """Sets the state of a compiled Keras model's optimizer to the file's. Raises ValueError if it doesn't fit."""
+        """Sets the state of a compiled Keras model's optimizer to the file's. Raises ValueError if it doesn't
+        fit."""
         model.optimizer.build(model.trainable_variables)
         variables, arrays = model.optimizer.variables, self._content.optimizer
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
@@ -62,8 +62,8 @@ class Checkpoint:
     def check_optimizer(self):
         """Raises ValueError if the optimizer's state isn't all numbers, from which no training can go on."""
         if not all(array.is_finite(self._file.fileno()) for array in self._content.optimizer):
-            raise ValueError(f"{self.path}: its optimizer's state is not all numbers (NaN or infinite), training can't go on "
-                             f"from it; take an earlier checkpoint")
+            raise ValueError(f"{self.path}: its optimizer's state is not all numbers (NaN or infinite), training "
+                             f"can't go on from it; take an earlier checkpoint")
 
     def _read(self, array):
         try:
@@ -95,13 +95,14 @@ class Checkpoint:
 def weight_shapes(nb_classes, model, features_length, units, dense, **_):
     """The shapes of a ResearchModel's weights in order, without building it; arguments: its own."""
     if model == "article":
-        return [(features_length, 4 * units), (units, 4 * units), (4 * units,), (units, dense), (dense,), (dense, nb_classes),
-                (nb_classes,)]
+        return [(features_length, 4 * units), (units, 4 * units), (4 * units,), (units, dense), (dense,),
+                (dense, nb_classes), (nb_classes,)]
     gates = 3 if model == "gru" else 4
     directions = 2 if model == "bilstm" else 1
-    recurrent = [(2 * units, gates * units), (units, gates * units), (2, gates * units) if model == "gru" else (gates * units,)]
-    return [(features_length,), (features_length,), (), *[(features_length, units), (units,)] * 2, *recurrent * directions,
-            (2 * directions * units, nb_classes), (nb_classes,)]
+    bias = (2, gates * units) if model == "gru" else (gates * units,)
+    recurrent = [(2 * units, gates * units), (units, gates * units), bias]
+    return [(features_length,), (features_length,), (), *[(features_length, units), (units,)] * 2,
+            *recurrent * directions, (2 * directions * units, nb_classes), (nb_classes,)]
 
 
 def _listed(shapes):
@@ -110,7 +111,8 @@ def _listed(shapes):
 
 
 def find(path, data_dir):
-    """A checkpoint's path: as given, else in the data folder's checkpoints. Raises FileNotFoundError if it is at neither."""
+    """A checkpoint's path: as given, else in the data folder's checkpoints. Raises FileNotFoundError if it is
+    at neither."""
     beside = os.path.join(data_dir, "checkpoints", path)
     for place in (path, beside):
         if os.path.exists(place):
@@ -145,7 +147,8 @@ def _write_whole(path, make, metadata):
 
 
 def link(source, target):
-    """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard links."""
+    """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard
+    links."""
     with files.written_whole(target) as partial:
         try:
             os.link(source, partial)

@@ -1,4 +1,5 @@
-"""What a checkpoint says of itself beside its weights, and what of that is believed when a stranger's file says it."""
+"""What a checkpoint says of itself beside its weights, and what of that is believed when a stranger's file
+says it."""
 import json
 import math
 import re
@@ -11,7 +12,8 @@ LIMITS = {"seq_length": (1, 65536), "units": (1, 65536), "features_length": (1, 
           "epoch": (0, 10**9), "temperature": (1e-3, 1e3),
           "clip_seconds": (1e-3, 86400.0)}  # a millisecond to a day
 MOST_FEATURES = 2**24  # numbers in a sequence: 64 MB, 8192 frames of 2048 features
-MOST_PIXELS = 2**23  # of a frame for InceptionV3, which takes 200 bytes for each in each of two batches: 4K video, 3.4 GB
+# Of a frame for InceptionV3, which takes 200 bytes for each in each of two batches: 4K video's, 3.4 GB.
+MOST_PIXELS = 2**23
 MOST_CLASSES = 4096
 LONGEST_NAME = 255  # bytes, as file systems have it: classes are folders
 REVERSALS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -37,8 +39,8 @@ class Metadata:
 
 
 def parse(text, path):
-    """The Metadata in a checkpoint's attribute, names made printable. Raises ValueError, naming the file, if they are damaged or
-    beyond reason."""
+    """The Metadata in a checkpoint's attribute, names made printable. Raises ValueError, naming the file, if
+    they are damaged or beyond reason."""
     try:
         metadata = Metadata(**json.loads(text))
         _check(metadata)
@@ -56,7 +58,8 @@ class Unsound(ValueError):
 
 
 def _check(metadata):
-    """Raises Unsound unless metadata from a file is of the right types and within reason. May raise TypeError."""
+    """Raises Unsound unless metadata from a file is of the right types and within reason. May raise
+    TypeError."""
     for name in ("seq_length", "units", "features_length", "dense", "epoch", "clip_seconds", "temperature"):
         value, (least, most) = getattr(metadata, name), LIMITS[name]
         kinds = (int, float) if name in ("clip_seconds", "temperature") else (int,)
@@ -76,13 +79,15 @@ def _check(metadata):
 
 
 def check_writable(metadata):
-    """Raises ValueError if the class names or the frame size of Metadata are beyond what a checkpoint is read with."""
+    """Raises ValueError if the class names or the frame size of Metadata are beyond what a checkpoint is read
+    with."""
     _check_names(metadata.class_names)
     _check_image_shape(metadata.image_shape)
 
 
 def _check_names(names):
-    """Raises Unsound unless they are a list of different names that a folder could have, as train.py's classes do."""
+    """Raises Unsound unless they are a list of different names that a folder could have, as train.py's
+    classes do."""
     if type(names) is not list or not 2 <= len(names) <= MOST_CLASSES:
         raise Unsound(f"class_names are not 2 to {MOST_CLASSES} names")
     for name in names:
@@ -104,7 +109,8 @@ def _check_training(validation_split, seed, batch_size, group, **others):
 
 
 def _check_image_shape(image_shape):
-    """Raises Unsound unless frames of this (height, width, 3) can go through InceptionV3 in reasonable memory."""
+    """Raises Unsound unless frames of this (height, width, 3) can go through InceptionV3 in reasonable
+    memory."""
     height, width, channels = image_shape
     if not (all(type(number) is int and number > 0 for number in image_shape) and channels == 3):
         raise Unsound("image_shape is no height, width, 3")
@@ -113,7 +119,9 @@ def _check_image_shape(image_shape):
 
 
 def printable(name):
-    """A name without what would act on a terminal or is no text: control characters, line ends, reversals of the writing
-    direction and bytes that are not UTF-8, each as its escape in Python (\\x1b)."""
-    return "".join(letter.encode("unicode_escape").decode() if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
-                   or letter in REVERSALS else letter for letter in name)
+    """A name without what would act on a terminal or is no text: control characters, line ends, reversals of
+    the writing direction and bytes that are not UTF-8, each as its escape in Python (\\x1b)."""
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in REVERSALS else letter
+        for letter in name)

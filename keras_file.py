@@ -1,9 +1,10 @@
-"""What lies where in a Keras model's HDF5 file, whoever wrote it: found by a process that may die, with limits.
+"""What lies where in a Keras model's HDF5 file, whoever wrote it: found by a process that may die, with
+limits.
 
-HDF5's library, in C, can be made to crash, to loop for ever, and to take memory without end (1.14.6). So another process opens
-the file with it, and says at which places of the file the arrays are; this one reads only those bytes, which Keras stores
-plainly. It follows no link, opens no other file, decompresses nothing, and has MEMORY bytes to spare.
-"""
+HDF5's library, in C, can be made to crash, to loop for ever, and to take memory without end (1.14.6). So
+another process opens the file with it, and says at which places of the file the arrays are; this one reads
+only those bytes, which Keras stores plainly. It follows no link, opens no other file, decompresses nothing,
+and has MEMORY bytes to spare."""
 import contextlib
 import functools
 import json
@@ -20,7 +21,7 @@ from checkpoint_metadata import printable
 SECONDS = 60  # that the other process may take; it needs half a second
 MEMORY = 2**27  # bytes that it may take beyond what Python and HDF5 take to start
 MOST_TEXT = 2**21  # bytes of an attribute
-MOST_NAMES, LONGEST_NAME, DEEPEST = 1000, 1000, 20  # layers or arrays that a group lists; bytes; parts of a path
+MOST_NAMES, LONGEST_NAME, DEEPEST = 1000, 1000, 20  # that a group lists; letters; parts of a path
 MOST_ARRAYS = 1000  # of weights and optimizer each; the largest network has 14
 PIECE = 2**24  # bytes that are looked at together
 LONGEST_REASON = 300  # letters
@@ -28,7 +29,8 @@ LONGEST_REASON = 300  # letters
 
 @dataclass(frozen=True)
 class Array:
-    """An array in a file. shape: tuple of int. dtype: numpy's name of a number type. offset: of its first byte."""
+    """An array in a file. shape: tuple of int. dtype: numpy's name of a number type. offset: of its first
+    byte."""
     shape: tuple
     dtype: str
     offset: int
@@ -51,14 +53,16 @@ class Array:
         import numpy as np
         if self.dtype[1] != "f":
             return True
-        pieces = (os.pread(descriptor, min(PIECE, self.nbytes - at), self.offset + at) for at in range(0, self.nbytes, PIECE))
+        pieces = (os.pread(descriptor, min(PIECE, self.nbytes - at), self.offset + at)
+                  for at in range(0, self.nbytes, PIECE))
         return all(np.isfinite(np.frombuffer(piece, self.dtype)).all() for piece in pieces)
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds. text: of the attribute that was asked for, None if there is none. seq_length: of the network's input
-    as Keras 2 notes it, None if it doesn't. weights, optimizer: of Array, in Keras's order."""
+    """What a file holds. text: of the attribute that was asked for, None if there is none. seq_length: of the
+    network's input as Keras 2 notes it, None if it doesn't. weights, optimizer: of Array, in Keras's
+    order."""
     text: str | None
     seq_length: int | None
     weights: tuple
@@ -66,11 +70,13 @@ class Content:
 
 
 def read(path, attribute):
-    """The Content of a Keras model's file. attribute: name of one with text. Raises ValueError, naming the file, if it is no such
-    file or not stored as Keras stores it, or one of the weights is not a number; OSError if it can't be opened."""
+    """The Content of a Keras model's file. attribute: name of one with text. Raises ValueError, naming the
+    file, if it is no such file or not stored as Keras stores it, or one of the weights is not a number;
+    OSError if it can't be opened."""
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
-    return _read(os.fspath(path), attribute, os.path.abspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
+    return _read(os.fspath(path), attribute, os.path.abspath(path), status.st_ino, status.st_size,
+                 status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=32)
@@ -79,8 +85,8 @@ def _read(path, attribute, _place, _inode, size, _time):
         # One thread: no need for more, and the others' stacks would count. No code from plugins.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
         answer = json.loads(processes.run(
-            [sys.executable, os.path.abspath(__file__), os.path.abspath(path), attribute], stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=SECONDS, env=environment).stdout)
+            [sys.executable, os.path.abspath(__file__), os.path.abspath(path), attribute],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, env=environment).stdout)
     except (subprocess.TimeoutExpired, ValueError):
         raise ValueError(f"{path}: a damaged checkpoint, HDF5 can't get through it") from None
     if "error" in answer:
@@ -101,7 +107,7 @@ def main(path, attribute):
     try:
         with h5py.File(path, "r") as file:
             descriptor = file.id.get_vfd_handle()
-            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor + 1,) * 2)  # HDF5 can't open another file any more
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor + 1,) * 2)  # HDF5 can't open another file
             answer = _look(file, attribute, descriptor)
     except MemoryError:
         answer = {"error": f"not a Keras model: to read what it lists would take more than {MEMORY >> 20} MB"}
@@ -115,7 +121,8 @@ def main(path, attribute):
 
 
 def _rehearse(h5py):
-    """Reads a file that is none, in memory: what Python loads only when it is needed is loaded before no file can be opened."""
+    """Reads a file that is none, in memory: what Python loads only when it is needed is loaded before no file
+    can be opened."""
     with h5py.File("rehearsal", "w", driver="core", backing_store=False) as file:
         file.create_dataset("model_weights/a/b", data=[1.0], dtype="f4")
         file["model_weights"].attrs["layer_names"] = ["a"]
@@ -123,7 +130,9 @@ def _rehearse(h5py):
         file.attrs["model_config"] = "{"
         with contextlib.suppress(_Refused):
             _array(file["model_weights/a/b"], "b", 0)
-        _names(file["model_weights"], "layer_names"), _names(_member(file, "model_weights/a"), "weight_names"), _seq_length(file)
+        _names(file["model_weights"], "layer_names")
+        _names(_member(file, "model_weights/a"), "weight_names")
+        _seq_length(file)
 
 
 class _Refused(Exception):
@@ -140,7 +149,7 @@ def _confine():
     pages = 0
     with contextlib.suppress(OSError), open("/proc/self/statm") as file:
         pages = int(file.read().split()[0])
-    limits = [(resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_FSIZE, MOST_TEXT * 16), (resource.RLIMIT_CORE, 0)]
+    limits = [(resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)]
     if pages:  # elsewhere than on Linux there is no such limit
         limits.append((resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY))
     for kind, limit in limits:
@@ -165,20 +174,22 @@ def _look(file, attribute, descriptor):
              **{name: [(array.shape, array.dtype, array.offset) for array in arrays]
                 for name, arrays in (("weights", weights), ("optimizer", optimizer))}}
     if not all(array.is_finite(descriptor) for array in weights):
-        raise _Refused("its weights are not all numbers (NaN or infinite): its training went wrong, or it is damaged; take "
-                       "another checkpoint")
+        raise _Refused("its weights are not all numbers (NaN or infinite): its training went wrong, or it is "
+                       "damaged; take another checkpoint")
     return found
 
 
 def _holds(group, name):
-    """Whether a group has an object, not a link to one elsewhere, of this name. Unlike `in` this follows no link."""
+    """Whether a group has an object, not a link to one elsewhere, of this name. Unlike `in` this follows no
+    link."""
     from h5py import h5l
     links, name = group.id.links, name.encode()
     return links.exists(name) and links.get_info(name).type == h5l.TYPE_HARD
 
 
 def _member(group, path):
-    """What has this path in a group, each step a name in the group itself: no link to elsewhere is followed."""
+    """What has this path in a group, each step a name in the group itself: no link to elsewhere is
+    followed."""
     parts = [part for part in path.split("/") if part]
     if len(parts) > DEEPEST or len(path) > LONGEST_NAME:
         raise _Refused("its groups lie deeper than Keras's")
@@ -204,8 +215,8 @@ def _array(dataset, name, size):
         raise _Refused(f"not stored as Keras stores it: {_shorten(name)} is no array")
     plist = stored.get_create_plist()
     if plist.get_layout() == h5py.h5d.CHUNKED or plist.get_nfilters():
-        raise _Refused("its arrays are compressed or in chunks, which Keras never does; h5repack -f NONE -l CONTI OLD NEW makes "
-                       "plain ones of them")
+        raise _Refused("its arrays are compressed or in chunks, which Keras never does; h5repack -f NONE -l CONTI "
+                       "OLD NEW makes plain ones of them")
     # Before anything else is asked: HDF5 would open other files to tell the shape of a virtual dataset.
     if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_external_count():
         raise _Refused("its arrays are not stored as Keras stores them")
@@ -241,8 +252,8 @@ def _name_list(group, key):
     attribute = group.attrs.get_id(key)
     if attribute.shape == (0,):
         return []
-    if len(attribute.shape) != 1 or attribute.shape[0] > MOST_NAMES or attribute.get_storage_size() > MOST_TEXT \
-            or not h5py.check_string_dtype(attribute.dtype):
+    if len(attribute.shape) != 1 or attribute.shape[0] > MOST_NAMES \
+            or attribute.get_storage_size() > MOST_TEXT or not h5py.check_string_dtype(attribute.dtype):
         raise _Refused(f"its {key} is no list of names")
     return [value.decode() if isinstance(value, bytes) else str(value) for value in group.attrs[key]]
 
@@ -254,7 +265,8 @@ def _text(file, name):
         return None
     attribute = file.attrs.get_id(name)
     value = None
-    if attribute.shape == () and attribute.get_storage_size() <= MOST_TEXT and h5py.check_string_dtype(attribute.dtype):
+    if attribute.shape == () and attribute.get_storage_size() <= MOST_TEXT \
+            and h5py.check_string_dtype(attribute.dtype):
         value = file.attrs[name]
     if not isinstance(value, (str, bytes)) or len(value) > MOST_TEXT:
         raise _Refused(f"its {name} is no text of at most {MOST_TEXT} bytes")
@@ -262,7 +274,8 @@ def _text(file, name):
 
 
 def _seq_length(file):
-    """The sequence length that a Keras 2 file notes for its input, None if it notes none. Plain JSON, no code."""
+    """The sequence length that a Keras 2 file notes for its input, None if it notes none. Plain JSON, no
+    code."""
     try:
         layers = json.loads(_text(file, "model_config"))["config"]
         layers = layers["layers"] if isinstance(layers, dict) else layers

@@ -2,6 +2,8 @@
 import os
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
+import processes
+
 
 def each(work, items, threads=None):
     """Yields (item, finished future of work(item)) of all items, as they are done. threads: at once (None: one a processor).
@@ -21,5 +23,10 @@ def each(work, items, threads=None):
                 return
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 yield waiting.pop(future), future
+    except GeneratorExit:
+        raise
+    except BaseException:  # Ctrl-C while it waits: what has begun must not keep it
+        processes.kill_all()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,17 +1,23 @@
-"""What do damaged videos and hostile checkpoints do? Crashes, hangs, wrong exit codes, lost files, memory beyond bounds.
+"""What do damaged videos and hostile checkpoints do? Crashes, hangs, wrong exit codes, lost files, memory
+beyond bounds.
 
-Videos: each of --count seeded mutations of a clip (bits flipped, bytes overwritten, cut out, doubled or cut off, one file's
-beginning before another's end) lies beside a good clip and goes through extract_files.py and clasify.py. The clips are those of
---clips, and what ffmpeg makes of some of them: MPEG-TS, MPEG-PS, FLV, GIF, and MP4 with edit lists that begin late, pause, repeat
-a stretch, or repeat it 30,000 times. Checkpoints: each of --checkpoints is one of the attacks of tests/fuzz/hostile_checkpoints.py
-or a mutation of a good checkpoint, and goes through clasify.py with a good video.
+Videos: each of --count seeded mutations of a clip (bits flipped, bytes overwritten, cut out, doubled or cut
+off, one file's beginning before another's end) lies beside a good clip and goes through extract_files.py and
+clasify.py. The clips are those of --clips, and what ffmpeg makes of some of them: MPEG-TS, MPEG-PS, FLV, GIF,
+and MP4 with edit lists that begin late, pause, repeat a stretch, or repeat it 30,000 times; these also
+undamaged.
 
-A crash is a process that died or an error that no one foresaw; a hang is a script that took longer than --limit seconds; an exit
-code is wrong if it is not 0 or 1 (with a checkpoint: or 2), if it is 0 and there is no result or the checkpoint is one that must be
-refused, or if it is not 0 and no line names the file; a file is lost if the clip or the checkpoint itself changed, the good clip
-lost a frame or its row, result.avi has fewer frames than were classified, result.json is no JSON, or something half-written is
-left. Memory is beyond bounds if clasify.py grows by more than 256 MB and twice the checkpoint's length, or a process that it starts
-takes more than 256 MB. Scripts are called in processes that go on until they die, so that TensorFlow need not load a thousand times.
+Checkpoints: each of --checkpoints is one of the attacks of tests/fuzz/hostile_checkpoints.py or a mutation of
+a good checkpoint, and goes through clasify.py with a good video.
+
+A crash is a process that died or an error that no one foresaw; a hang is a script that took longer than
+--limit seconds; an exit code is wrong if it is not 0 or 1 (with a checkpoint: or 2), if it is 0 and there is
+no result or the checkpoint is one that must be refused, or if it is not 0 and no line names the file; a file
+is lost if the clip or the checkpoint itself changed, the good clip lost a frame or its row, result.avi has
+fewer frames than were classified, result.json is no JSON, or something half-written is left. Memory is beyond
+bounds if clasify.py grows by more than 256 MB and twice the checkpoint's length, or a process that it starts
+takes more than 256 MB. Scripts are called in processes that go on until they die, so that TensorFlow need not
+load a thousand times.
 
     python benchmarks/faults.py --clips ../shared/clips --count 500 --checkpoints 200
 """
@@ -24,6 +30,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -78,7 +85,8 @@ def mutate(whole, other, seed):
 
 
 def serve():
-    """Reads a folder a line from stdin, runs the scripts in it, answers with what they said as a line of JSON."""
+    """Reads a folder a line from stdin, runs the scripts in it, answers with what they said as a line of
+    JSON."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not be taken for an answer
     import clasify
@@ -101,8 +109,8 @@ def serve():
 
 
 class Memory:
-    """A `with` block in which memory is watched. .grown: bytes by which this process's peak was above what it had before;
-    .children: the highest peak of a process that it started."""
+    """A `with` block in which memory is watched. .grown: bytes by which this process's peak was above what it
+    had before; .children: the highest peak of a process that it started."""
 
     def __enter__(self):
         self.children, self._ended = 0, threading.Event()
@@ -119,13 +127,20 @@ class Memory:
 
     def _look(self):
         while not self._ended.wait(0.005):
-            for task in os.listdir("/proc/self/task"):
+            for child in _children("self"):
                 with contextlib.suppress(OSError):
-                    for child in Path(f"/proc/self/task/{task}/children").read_text().split():
-                        # Not before it is another program: until then its memory is this process's.
-                        if os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe") \
-                                or b"keras_file" in Path(f"/proc/{child}/cmdline").read_bytes():
-                            self.children = max(self.children, _status(child, "VmHWM"))
+                    # Not before it is another program: until then its memory is this process's.
+                    if os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe") \
+                            or b"keras_file" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        self.children = max(self.children, _status(child, "VmHWM"))
+
+
+def _children(process):
+    """Yields the numbers of the processes that a process started."""
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{process}/task"):
+            with contextlib.suppress(OSError):
+                yield from map(int, Path(f"/proc/{process}/task/{task}/children").read_text().split())
 
 
 def _status(process, what):
@@ -144,7 +159,8 @@ class Server:
         return self._process is None
 
     def call(self, *request):
-        """[exit code, stdout, stderr, bytes that it took, bytes that a process it started took], "crash" or "hang"."""
+        """[exit code, stdout, stderr, bytes that it took, bytes that a process it started took], "crash" or
+        "hang"."""
         if self._process is None:
             self._process = subprocess.Popen([sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                              stderr=subprocess.DEVNULL, text=True, start_new_session=True)
@@ -152,7 +168,7 @@ class Server:
         else:
             limit = self.limit
         hung = threading.Event()
-        timer = threading.Timer(limit, lambda: (hung.set(), self._process.kill()))
+        timer = threading.Timer(limit, lambda: (hung.set(), self._kill()))
         timer.start()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -166,9 +182,17 @@ class Server:
         self.close()
         return "hang" if hung.is_set() else "crash"
 
+    def _kill(self):
+        """Ends the process, and what it started: an ffmpeg would go on."""
+        children = list(_children(self._process.pid))
+        self._process.kill()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
     def close(self):
         if self._process:
-            self._process.kill()
+            self._kill()
             self._process.wait()
             self._process = None
 
@@ -218,12 +242,18 @@ def judge_classification(folder, clip, answer):
     return wrong
 
 
-def examine(seed, sources, good, checkpoint, server):
-    """(kind of mutation, container, extract_files.py's outcome, clasify.py's, what went wrong)."""
+def damaged(seed, sources):
+    """(clip, kind of mutation, the clip's bytes after it)."""
     r = random.Random(f"source {seed}")
     source, other = r.choice(sources), r.choice(sources)
-    kind, content = mutate(source.read_bytes(), other.read_bytes(), seed)
-    with tempfile.TemporaryDirectory() as name:
+    return source, *mutate(source.read_bytes(), other.read_bytes(), seed)
+
+
+def examine(seed, found, good, checkpoint, server):
+    """(kind of mutation, container, extract_files.py's outcome, clasify.py's, what went wrong). found: of
+    damaged()."""
+    source, kind, content = found
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         shutil.copytree(good, folder / "data")
         clip = folder / "data/train/A" / f"x{source.suffix}"
@@ -249,7 +279,7 @@ def examine_checkpoint(seed, good, video_file, server):
     attacks = [*hostile_checkpoints.ATTACKS, *(f"mutated: {kind}" for kind in KINDS)]
     name = attacks[seed % len(attacks)]
     arguments = [str(SEQ_LENGTH), "2", "model.hdf5", str(video_file), "--quiet", "--no-video", "--export", "json"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         checkpoint = folder / "model.hdf5"
         if server.fresh:  # what Python and TensorFlow load at first is not the checkpoint's doing
@@ -375,9 +405,13 @@ def main():
         good, checkpoint = prepare(folder, sources[0])
         made = other_containers(sources, folder) if args.count else []
         # As many of the other containers as of the clips as they are.
-        sources = sources + made * (len(sources) // len(made)) if made else sources
-        numbers = range(args.first, args.first + args.count)
-        examine_all(lambda seed, server: examine(seed, sources, good, checkpoint, server), numbers, servers, counts, args.quiet)
+        pool = sources + made * (len(sources) // len(made)) if made else sources
+
+        def examine_video(seed, server):  # the made ones first, undamaged; they have numbers below 0
+            found = (made[-seed - 1], "as it is", made[-seed - 1].read_bytes()) if seed < 0 else damaged(seed, pool)
+            return examine(seed, found, good, checkpoint, server)
+        numbers = [*range(-1, -len(made) - 1, -1), *range(args.first, args.first + args.count)]
+        examine_all(examine_video, numbers, servers, counts, args.quiet)
         numbers = range(args.first, args.first + args.checkpoints)
         clip = next((good / "train/A").glob("good.*"))
         examine_all(lambda seed, server: examine_checkpoint(seed, checkpoint, clip, server), numbers, servers, counts, args.quiet)
@@ -386,8 +420,9 @@ def main():
 
 
 def examine_all(examine_one, numbers, servers, counts, quiet):
-    """Examines what has these numbers, on all servers at once, adds up what went wrong and prints a table of the outcomes.
-    examine_one: called with a number and a server, returns names of what was tried, outcomes and what went wrong."""
+    """Examines what has these numbers, on all servers at once, adds up what went wrong and prints a table of
+    the outcomes. examine_one: called with a number and a server, returns names of what was tried, outcomes
+    and what went wrong."""
     from tqdm import tqdm
     free, table = list(servers), {}
 

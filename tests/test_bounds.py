@@ -3,6 +3,7 @@ import os
 import stat
 import struct
 import subprocess
+import threading
 
 import pytest
 from conftest import assert_one_line_error, run
@@ -125,6 +126,25 @@ def test_a_reader_that_waits_for_its_user_is_not_stuck(make_clip, monkeypatch):
     next(frames)
     time.sleep(1.2)
     assert len(list(frames)) == 74
+
+
+def test_a_watchdog_kills_once_and_needs_one_thread():
+    class Process:
+        killed = 0
+
+        def kill(self):
+            self.killed += 1
+            bitten.set()
+
+    bitten, before, process = threading.Event(), threading.active_count(), Process()
+    with watchdog.Watchdog(process, 30) as fed:
+        for _ in range(500):
+            fed.start()
+        assert threading.active_count() == before + 1
+    assert not fed.barked and not process.killed and threading.active_count() == before
+    with watchdog.Watchdog(process, 0.05) as hungry:
+        assert bitten.wait(30)
+    assert hungry.barked and process.killed == 1
 
 
 def write(path, text):

@@ -13,7 +13,7 @@ from conftest import CLASSES, LENGTH, assert_one_line_error, run
 import cli
 import live
 import video
-from live import Source, Watchdog
+from live import Source
 
 
 @pytest.fixture
@@ -249,22 +249,3 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch):
     for shape in ((1080, 1920, 3), (720, 1280, 3), (80, 96, 3)):
         live.stream("tcp://127.0.0.1:9", "x", 75, ["a", "b"], shape, 3.0, "random")
     assert asked == [1, 2, 5]
-
-
-def test_the_watchdog_bites_once_and_needs_one_thread():
-    bitten, bites, before = threading.Event(), [], set(threading.enumerate())
-
-    def bite():
-        bites.append(1)
-        bitten.set()
-    watchdog = Watchdog(30, bite)
-    threads = set(threading.enumerate()) - before
-    for _ in range(500):
-        watchdog.feed()
-        assert set(threading.enumerate()) - before <= threads and len(threads) == 1
-    assert not bites and not watchdog.has_bitten
-    watchdog.stop()
-    hungry = Watchdog(0.05, bite)
-    assert bitten.wait(30) and hungry.has_bitten
-    threads.pop().join(30)
-    assert bites == [1] and not watchdog.has_bitten

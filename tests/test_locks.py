@@ -10,6 +10,7 @@ import time
 import pytest
 from conftest import ROOT, run
 
+import clip_sources
 import cut_clips
 import extract_features
 import extract_files
@@ -154,7 +155,7 @@ def test_no_one_takes_a_lock_whose_file_is_removed(tmp_path):
 
 def test_cutting_plans_after_it_has_the_lock(dataset, monkeypatch):
     """A second run that comes between the reading of clips.csv and the cutting is refused, from whatever folder or process."""
-    read, seen = cut_clips.read_cuts, []
+    read, seen = clip_sources.read, []
 
     def read_cuts(data_dir):
         cuts = read(data_dir)
@@ -162,7 +163,7 @@ def test_cutting_plans_after_it_has_the_lock(dataset, monkeypatch):
             seen.append(subprocess.run([sys.executable, os.path.join(ROOT, "cut_clips.py"), "match.mp4", "labels.csv", "--seconds",
                                         "0.4", "--quiet"], capture_output=True, text=True))
         return cuts
-    monkeypatch.setattr(cut_clips, "read_cuts", read_cuts)
+    monkeypatch.setattr(clip_sources, "read", read_cuts)
     assert calls()["cut_clips"]() == 0
     assert seen[0].returncode == 1 and "another run is writing there" in seen[0].stderr
     listed = {row.split(",")[2] for row in (dataset / "data/clips.csv").read_text().splitlines()}

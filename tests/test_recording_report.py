@@ -31,7 +31,7 @@ def made(path, classes, rows, fps=25):
 def checkpoint(tmp_path):
     path = tmp_path / "data/checkpoints/lstm-features.hdf5"
     path.parent.mkdir(parents=True)
-    ResearchModel(2, seq_length=4).save(path, Metadata(["Grey", HOSTILE], 4, [80, 96, 3], 1.0, "random", "random", epoch=12))
+    ResearchModel(2, seq_length=4).save(path, Metadata(["Grey", HOSTILE.replace("/", "")], 4, [80, 96, 3], 1.0, "random", "random", epoch=12))
     return path
 
 

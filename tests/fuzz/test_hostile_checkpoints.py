@@ -1,4 +1,5 @@
-"""Checkpoints that attack their reader: refused in one line that names them, in little memory, with no other file opened."""
+"""Checkpoints that attack their reader: refused in one line that names them, in little memory, with no other
+file opened."""
 import json
 import os
 import subprocess
@@ -68,7 +69,7 @@ def test_metadata(tmp_path, whole, name):
             checkpoints.parse(text, "x.hdf5")
 
 
-OPEN = """
+OPEN ="""
 import re, sys, checkpoint, keras_file
 keras_file.SECONDS = 2
 peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
@@ -85,7 +86,8 @@ print(peak() - before)
 
 
 def test_the_process_that_opens_them(tmp_path, whole):
-    """It needs no memory worth the mention for files that take gigabytes, and says in a line why they are refused."""
+    """It needs no memory worth the mention for files that take gigabytes, and says in a line why they are
+    refused."""
     names = ["deflated_twice", "names_that_share_a_heap_object", "metadata_of_megabytes", "ten_thousand_classes", "wide_network",
              "wide_article", "deep_json", "virtual_array", "heap_without_end", "array_larger_than_the_file"]
     paths = []
