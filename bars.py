@@ -1,4 +1,5 @@
-"""How far the work is: a bar with its rate and the time that is left on a terminal, a line now and then elsewhere."""
+"""How far the work is: a bar with its rate and the time that is left on a terminal, a line now and then
+elsewhere."""
 import sys
 
 from tqdm import tqdm
@@ -11,8 +12,9 @@ BURST = 0.1  # seconds; what comes within them is of one batch
 
 
 def progress(iterable=None, *, unit, desc, quiet, total=None, wait=False, **options):
-    """A tqdm bar, or what does as well in a log. quiet: nothing is shown. wait: the clock starts when the first of the work is
-    done; before, something is got ready that tells nothing of the rate. options: of tqdm, on a terminal only."""
+    """A tqdm bar, or what does as well in a log. quiet: nothing is shown. wait: the clock starts when the
+    first of the work is done; before, something is got ready that tells nothing of the rate. options: of
+    tqdm, on a terminal only."""
     kind = _Bar if getattr(sys.stderr, "isatty", lambda: False)() else _Lines
     return kind(iterable, unit=unit, desc=printable(desc), disable=quiet, total=total, wait=wait, **options)
 

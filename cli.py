@@ -157,8 +157,8 @@ def names(known=None):
 
 
 def run(work, debug=False):
-    """Calls work() and returns the exit code: its own (None is 0), or the code of what it raised, said in one line. debug: its
-    traceback, too."""
+    """Calls work() and returns the exit code: its own (None is 0), or the code of what it raised, said in one
+    line. debug: its traceback, too."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
     with stoppable() as stopped:
@@ -167,7 +167,7 @@ def run(work, debug=False):
         except BaseException as error:
             if debug:
                 print_traceback(error)
-            # A library may turn an interruption into an error of its own (an import cut short becomes an ImportError).
+            # A library may turn an interruption into an error of its own (an import cut short, an ImportError).
             if stopped or isinstance(error, KeyboardInterrupt):
                 signum = stopped[0] if stopped else signal.SIGINT
                 return fail(f"stopped by {STOPPING[signum]}; what is complete is kept", 128 + signum)
@@ -180,14 +180,15 @@ def run(work, debug=False):
                 while place.tb_next:
                     place = place.tb_next
                 where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
-                return fail(f"unexpected {type(error).__name__} at {where}: {' '.join(str(error).split())}; --debug tells more", 1)
+                text = " ".join(str(error).split())
+                return fail(f"unexpected {type(error).__name__} at {where}: {text}; --debug tells more", 1)
             raise
 
 
 @contextlib.contextmanager
 def stoppable():
-    """A `with` block that the signals of STOPPING end with a KeyboardInterrupt, so that whatever is in hand is tidied up. Yields
-    a list of those that came."""
+    """A `with` block that the signals of STOPPING end with a KeyboardInterrupt, so that whatever is in hand
+    is tidied up. Yields a list of those that came."""
     stopped = []
 
     def on_signal(signum, frame):

@@ -1,5 +1,5 @@
-"""What is printed for people: text in which no name of a file or a class can hide anything from them, or do anything to their
-terminal."""
+"""What is printed for people: text in which no name of a file or a class can hide anything from them, or do
+anything to their terminal."""
 import builtins
 import re
 import sys
@@ -14,8 +14,8 @@ def printable(text):
 
 
 def print(*values, sep=" ", end="\n", file=None, flush=False):
-    """The builtin print, with each value made printable, and above a progress bar if there is one. A line each: what is to be
-    several lines is given as several values, with sep="\\n"."""
+    """The builtin print, with each value made printable, and above a progress bar if there is one. A line
+    each: what is to be several lines is given as several values, with sep="\\n"."""
     file = file or sys.stdout
     text = sep.join(map(printable, values))
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # not loaded by what needs no bar

@@ -1,4 +1,5 @@
-"""Files that appear under their name when they are complete, or not at all, and folders that one run writes at a time."""
+"""Files that appear under their name when they are complete, or not at all, and folders that one run writes
+at a time."""
 import contextlib
 import csv
 import errno
@@ -24,13 +25,15 @@ LOCK = ".lock"  # in a dataset's folder, of the run that writes there
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _partials = {}  # name: (descriptor of its lock, file of the lock) of what this process is writing
-_held = threading.local()  # .folders: {(device, inode): whether the lock is shared} of the folders that this thread has locked
+# .folders: {(device, inode): whether the lock is shared} of those that this thread has locked.
+_held = threading.local()
 
 
 def partial_name(path, extension=""):
-    """The name that a file, or a folder, has until it is complete: hidden, telling the machine, and different each time.
-    extension: of that name, for what goes by it. A lock beside it tells that someone is writing it, until `discard` is
-    called for it or this process dies. Raises OSError, naming `path`, if nothing can be written there.
+    """The name that a file, or a folder, has until it is complete: hidden, telling the machine, and different
+    each time. extension: of that name, for what goes by it. A lock beside it tells that someone is writing
+    it, until `discard` is called for it or this process dies. Raises OSError, naming `path`, if nothing can
+    be written there.
     """
     folder, name = os.path.split(os.fspath(path))
     end = f".{_machine()}-{secrets.token_hex(4)}.tmp{extension}"
@@ -57,8 +60,8 @@ def discard(partial):
 
 @contextlib.contextmanager
 def partial(path, extension=""):
-    """A `with` block that writes a file or a folder under the name it is given (see partial_name), and moves or copies it
-    from there itself; what is still there at its end is removed."""
+    """A `with` block that writes a file or a folder under the name it is given (see partial_name), and moves
+    or copies it from there itself; what is still there at its end is removed."""
     name = partial_name(path, extension)
     try:
         yield name
@@ -79,8 +82,8 @@ def _machine():
 
 @contextlib.contextmanager
 def written_whole(path, extension=""):
-    """A `with` block that writes a file under the name it is given (see partial_name); when it ends well, the file takes
-    the name `path`, in place of what has it. An OSError on the way names that."""
+    """A `with` block that writes a file under the name it is given (see partial_name); when it ends well, the
+    file takes the name `path`, in place of what has it. An OSError on the way names that."""
     with partial(path, extension) as name:
         try:
             yield name
@@ -96,14 +99,16 @@ def written_whole(path, extension=""):
 def write_text(path, text):
     """Writes a text file as UTF-8. Raises OSError, naming the file."""
     try:
-        with written_whole(path) as name, open(name, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with written_whole(path) as name, \
+                open(name, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(text)
     except OSError as error:
         raise OSError(f"{path}: can't be written ({error.strerror})") from None
 
 
 def error_text(error):
-    """'data/x.npy: No space left on device' rather than "[Errno 28] No space left on device: 'data/x.npy'"."""
+    """'data/x.npy: No space left on device' rather than "[Errno 28] No space left on device:
+    'data/x.npy'"."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)
@@ -119,8 +124,8 @@ def csv_text(rows):
 
 
 def sweep(folder, stems=None):
-    """Removes what runs that were killed left unfinished in a folder. stems: names without extension of the files that it
-    would have become (None: any)."""
+    """Removes what runs that were killed left unfinished in a folder. stems: names without extension of the
+    files that it would have become (None: any)."""
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         name = name.removesuffix(".lock")
         found = re.fullmatch(r"\.(.+)\.(\w+)-\w+\.tmp(\.[^.]*)?", name, re.DOTALL)
@@ -129,8 +134,9 @@ def sweep(folder, stems=None):
 
 
 def _sweep_one(partial, machine):
-    """Removes a partial file unless someone writes it: its lock tells, where the kernel that keeps it is ours. Another
-    machine's may be one that this file system keeps from us: so its file must have lain there for long, too."""
+    """Removes a partial file unless someone writes it: its lock tells, where the kernel that keeps it is
+    ours. Another machine's may be one that this file system keeps from us: so its file must have lain there
+    for long, too."""
     lock, old = f"{partial}.lock", _age(partial) > ABANDONED
     if machine != _machine() and not old:
         return
@@ -172,9 +178,9 @@ def remove_folder(folder):
 
 @contextlib.contextmanager
 def locked(data_dir, shared=False):
-    """A `with` block that writes into a dataset's folder. Raises RuntimeError if another run is in one with it, in another
-    process or another thread, unless both are `shared`; inside of it, the same thread may enter it again. Sweeps up after
-    runs that were killed."""
+    """A `with` block that writes into a dataset's folder. Raises RuntimeError if another run is in one with
+    it, in another process or another thread, unless both are `shared`; inside of it, the same thread may
+    enter it again. Sweeps up after runs that were killed."""
     if not os.path.isdir(data_dir):
         yield  # whoever needs it says so
         return
@@ -198,7 +204,8 @@ def locked(data_dir, shared=False):
 
 
 def _lock_folder(data_dir, shared):
-    """What locks.release wants of the lock of a folder, None where the file system knows no locks, which is said once."""
+    """What locks.release wants of the lock of a folder, None where the file system knows no locks, which is
+    said once."""
     path = os.path.join(data_dir, LOCK)
     try:
         try:
@@ -209,8 +216,8 @@ def _lock_folder(data_dir, shared):
             # Where nothing can be written but what lies elsewhere, behind links, the folder itself must do.
             return locks.take_folder(data_dir, shared), None
     except BlockingIOError:
-        raise RuntimeError(f"{data_dir}: another run is writing there; wait until it has ended, or give another "
-                           f"--data-dir") from None
+        raise RuntimeError(f"{data_dir}: another run is writing there; wait until it has ended, or give "
+                           f"another --data-dir") from None
     except locks.Unsupported as error:
         _warn_of_no_locks(os.path.abspath(data_dir), error.strerror)
         return None
@@ -218,14 +225,15 @@ def _lock_folder(data_dir, shared):
 
 @functools.cache  # once
 def _warn_of_no_locks(data_dir, reason):
-    print(f"{data_dir}: its file system knows no locks ({reason}); see to it that only one run at a time writes there",
-          file=sys.stderr)
+    print(f"{data_dir}: its file system knows no locks ({reason}); see to it that only one run at a time "
+          f"writes there", file=sys.stderr)
 
 
 def one_run_at_a_time(shared=lambda given: False, unless=lambda given: False, make=False):
-    """Decorates a function that writes into the folder which its argument data_dir names: it is called while that is
-    `locked`. shared, unless: of its arguments by name, whether others that share may run beside it, whether it writes nothing
-    this time. make: the folder, if there is none; it is removed again if it stays empty."""
+    """Decorates a function that writes into the folder which its argument data_dir names: it is called while
+    that is `locked`. shared, unless: of its arguments by name, whether others that share may run beside it,
+    whether it writes nothing this time. make: the folder, if there is none; it is removed again if it stays
+    empty."""
     def decorate(function):
         signature = inspect.signature(function)
 

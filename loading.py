@@ -6,7 +6,8 @@ import re
 import sys
 import threading
 
-# TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in them.
+# TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in
+# them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
@@ -14,9 +15,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 def import_keras(and_tensorflow=False):
     """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level.
 
-    And without scikit-learn: Keras would load it for its wrappers (1.5 s of processor time beside its own 4 s), which no script
-    uses. Whoever asks for keras.wrappers gets them, with scikit-learn. and_tensorflow: also where it is not the backend, for
-    what needs it all the same.
+    And without scikit-learn: Keras would load it for its wrappers (1.5 s of processor time beside its own 4
+    s), which no script uses. Whoever asks for keras.wrappers gets them, with scikit-learn. and_tensorflow:
+    also where it is not the backend, for what needs it all the same.
     """
     if "keras" not in sys.modules:
         with muted(), _without_sklearn():
@@ -45,8 +46,8 @@ def _without_sklearn():
 
 
 def _load_at_first_use(package, name):
-    """Forgets a module of Keras's, which was loaded without what it wants, so that it is loaded again when someone asks for
-    it."""
+    """Forgets a module of Keras's, which was loaded without what it wants, so that it is loaded again when
+    someone asks for it."""
     def load(asked):
         if asked != name:
             raise AttributeError(f"module {package.__name__!r} has no attribute {asked!r}")
@@ -61,8 +62,8 @@ def _load_at_first_use(package, name):
 
 @contextlib.contextmanager
 def muted():
-    """A `with` block in which what libraries in C++ write straight to the process's stderr goes nowhere. What Python writes to
-    sys.stderr does not."""
+    """A `with` block in which what libraries in C++ write straight to the process's stderr goes nowhere. What
+    Python writes to sys.stderr does not."""
     sys.stderr.flush()
     python, stderr = sys.stderr, os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)

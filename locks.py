@@ -1,7 +1,8 @@
-"""Advisory locks on files of their own: held until they are let go, or until the process dies, however it dies.
+"""Advisory locks on files of their own: held until they are let go, or until the process dies, however it
+dies.
 
-flock, which also keeps two threads of one process apart. NFS makes it a lock of the server's, for which the file must be open
-for writing.
+flock, which also keeps two threads of one process apart. NFS makes it a lock of the server's, for which the
+file must be open for writing.
 """
 import contextlib
 import errno
@@ -17,8 +18,8 @@ class Unsupported(OSError):
 
 
 def take(path, shared=False):
-    """Locks a file, which is made if there is none. Returns what `release` wants. Raises BlockingIOError if someone else holds
-    the lock (both may if both are `shared`), Unsupported, or OSError, naming the file."""
+    """Locks a file, which is made if there is none. Returns what `release` wants. Raises BlockingIOError if
+    someone else holds the lock (both may if both are `shared`), Unsupported, or OSError, naming the file."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
@@ -58,7 +59,7 @@ def release(descriptor, path=None):
                 if _is_at(descriptor, path):
                     os.remove(path)
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once: a child that is being started may still have a copy
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once: a child that is starting may have a copy
     finally:
         os.close(descriptor)
 

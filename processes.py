@@ -1,9 +1,11 @@
-"""Child processes that die with this one, however it dies: kill -9 and power to the out-of-memory killer included.
+"""Child processes that die with this one, however it dies: kill -9 and power to the out-of-memory killer
+included.
 
-All of them are in the process group of a guard, a shell that waits for the end of a pipe of which only this process holds the
-other side, and then kills its group. A child enters the group before it becomes another program, so there is no moment at
-which it could be missed. (PR_SET_PDEATHSIG would end it with the thread that started it; pools end theirs.) Ctrl-C in a
-terminal reaches none of them: we end them ourselves, and know that we did.
+All of them are in the process group of a guard, a shell that waits for the end of a pipe of which only this
+process holds the other side, and then kills its group. A child enters the group before it becomes another
+program, so there is no moment at which it could be missed. (PR_SET_PDEATHSIG would end it with the thread
+that started it; pools end theirs.) Ctrl-C in a terminal reaches none of them: we end them ourselves, and know
+that we did.
 """
 import atexit
 import contextlib
@@ -49,7 +51,8 @@ def run(command, **options):
 
 
 def kill_all():
-    """Kills what popen has started and what still runs: for those who gather their threads after an interruption."""
+    """Kills what popen has started and what still runs: for those who gather their threads after an
+    interruption."""
     for child in list(_children):
         child.kill()
 
@@ -69,15 +72,16 @@ def _running_guard():
     global _guard
     with _lock:
         if _guard is None or _guard.poll() is not None:
-            _guard = subprocess.Popen(["/bin/sh", "-c", GUARD], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                      stderr=subprocess.DEVNULL, **_in_group(0))
+            _guard = subprocess.Popen(["/bin/sh", "-c", GUARD], stdin=subprocess.PIPE,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **_in_group(0))
         return _guard
 
 
 def _in_group(number):
     if sys.version_info >= (3, 11):
         return {"process_group": number}
-    return {"preexec_fn": functools.partial(os.setpgid, 0, number)}  # one system call, no Python code after the fork
+    # A system call alone: no Python code runs after the fork.
+    return {"preexec_fn": functools.partial(os.setpgid, 0, number)}
 
 
 @atexit.register
@@ -91,7 +95,8 @@ def _dismiss():
 
 
 def _forget():
-    """In a fork of this process, which is not its children's parent, and whose copy of the pipe would keep it open."""
+    """In a fork of this process, which is not its children's parent, and whose copy of the pipe would keep it
+    open."""
     global _guard, _lock
     guard, _guard, _lock = _guard, None, threading.Lock()
     _children.clear()
