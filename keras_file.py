@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import processes
 from checkpoint_metadata import printable
+from console import print
 
 SECONDS = 60  # that the other process may take; it needs half a second
 MEMORY = 2**27  # bytes that it may take beyond what Python and HDF5 take to start
@@ -117,7 +118,7 @@ def main(path, attribute):
         answer = {"error": f"not an HDF5 file, or a damaged one ({_shorten(error)})"}
     except Exception as error:  # h5py raises what the C library stumbles over, from KeyError to RuntimeError
         answer = {"error": f"not a Keras model, or a damaged one ({_shorten(error)})"}
-    json.dump(answer, sys.stdout)
+    print(json.dumps(answer))
 
 
 def _rehearse(h5py):

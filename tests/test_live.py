@@ -3,7 +3,6 @@ import json
 import os
 import socket
 import subprocess
-import threading
 import time
 from datetime import datetime
 
