@@ -24,3 +24,8 @@ def print(*values, sep=" ", end="\n", file=None, flush=False):
     else:
         with tqdm.external_write_mode(file=file):
             builtins.print(text, end=end, file=file, flush=flush)
+
+
+def count(number, noun):
+    """A number of things: 1 clip, 2 clips, 3 stretches."""
+    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('ch') else 's'}"

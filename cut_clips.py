@@ -28,7 +28,7 @@ import labels as label_files
 import processes
 import video
 from clip_sources import clip_path
-from console import print
+from console import count, print
 from cut_plan import Numbers, Recording, choose_splits, earlier_stretches, find_stretches, plan
 
 MOST_LINES = 20  # of one kind of warning
@@ -85,7 +85,7 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
         problems = cut_new(source, new, data_dir, quiet)
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
-    print(f"{counted(len(new) - len(problems), 'clip')} cut, {len(cuts) - len(new)} "
+    print(f"{count(len(new) - len(problems), 'clip')} cut, {len(cuts) - len(new)} "
           f"{'was' if len(cuts) - len(new) == 1 else 'were'} there already, {len(problems)} failed")
     return len(problems)
 
@@ -138,7 +138,7 @@ def check_lengths(stretches, frames, source, labels_file, has_others):
     has_others(class_name), whether the dataset has some that are not of this recording, says no."""
     seconds = frames / float(source.fps)
     if not any(stretch.starts(frames) for stretch in stretches):
-        raise ValueError(f"{labels_file}: no label is as long as a clip of {counted(frames, 'frame')}, "
+        raise ValueError(f"{labels_file}: no label is as long as a clip of {count(frames, 'frame')}, "
                          f"{seconds:.3f} s: give fewer --seconds")
     served = {stretch.class_name for stretch in stretches if stretch.starts(frames)}
     without = sorted({stretch.class_name for stretch in stretches} - served)
@@ -147,7 +147,7 @@ def check_lengths(stretches, frames, source, labels_file, has_others):
         if not has_others(class_name):
             raise ValueError(f"{labels_file}: class {class_name} would get no clip, its longest label has "
                              f"{max(lengths):.3f} s and a clip {seconds:.3f} s: give fewer --seconds, or "
-                             f"leave its {counted(len(lengths), 'label')} out")
+                             f"leave its {count(len(lengths), 'label')} out")
     lines = [f"{labels_file}, line {stretch.line}: left out, {stretch.class_name} lasts "
              f"{stretch.end - stretch.start:.3f} s there, a clip {seconds:.3f} s"
              for stretch in stretches if not stretch.starts(frames)]
@@ -169,8 +169,8 @@ def describe(cuts, new, data_dir, earlier, source):
         own = [cut for cut in cuts if cut.class_name == class_name]
         counts = {split: sum(cut.split == split for cut in own) for split in data.SPLITS}
         stretches = len({cut.label_start for cut in own})
-        print(f"{class_name}: {counted(counts['train'], 'clip')} to train on, {counts['test']} to test on, "
-              f"of {counted(stretches, 'stretch')}")
+        print(f"{class_name}: {count(counts['train'], 'clip')} to train on, {counts['test']} to test on, "
+              f"of {count(stretches, 'stretch')}")
         for split, cure in (("test", "label more stretches, or give a greater --test-split"),
                             ("train", "label more stretches")):
             if not counts[split] and not has_others(data_dir, split, class_name, [*earlier, *cuts]):
@@ -178,20 +178,20 @@ def describe(cuts, new, data_dir, earlier, source):
                 print(f"{class_name}: no clips to {split} on; {cure}{again}, or put clips of another "
                       f"recording into {os.path.join(data_dir, split, class_name)}", file=sys.stderr)
     frames = cuts[0].frames
-    print(f"{counted(len(cuts), 'clip')} of {counted(frames, 'frame')}, {frames / float(source.fps):.3f} s; "
+    print(f"{count(len(cuts), 'clip')} of {count(frames, 'frame')}, {frames / float(source.fps):.3f} s; "
           f"{len(new)} to be cut")
 
 
 def describe_earlier(gone, namesakes, recording, data_dir, dry_run):
     """Says which clips of an earlier cutting go, and that those of another file stay."""
     if gone:
-        print(f"{recording} was cut before; {counted(len(gone), 'clip')} of it no longer "
+        print(f"{recording} was cut before; {count(len(gone), 'clip')} of it no longer "
               f"{'fits' if len(gone) == 1 else 'fit'} the labels and --seconds and "
               f"{'would be' if dry_run else 'is' if len(gone) == 1 else 'are'} removed, with frames and "
               f"features:")
         print("\n".join(listed(gone)))
     if namesakes:
-        print(f"{os.path.join(data_dir, data.CLIPS_FILE)}: {counted(len(namesakes), 'clip')} of another file "
+        print(f"{os.path.join(data_dir, data.CLIPS_FILE)}: {count(len(namesakes), 'clip')} of another file "
               f"named {os.path.basename(recording)} {'stays' if len(namesakes) == 1 else 'stay'}; if it "
               f"showed the same, delete:", file=sys.stderr)
         print("\n".join(listed(namesakes)), file=sys.stderr)
@@ -212,13 +212,8 @@ def listed(cuts):
                 runs.append([(number, beginning)] * 2)
         texts = (f"{beginning}_{first}" + (f" to {last}" if last > first else "")
                  for (first, beginning), (last, _) in runs)
-        lines.append(f"  {split}/{class_name}: {counted(len(names), 'clip')}, {', '.join(texts)}")
+        lines.append(f"  {split}/{class_name}: {count(len(names), 'clip')}, {', '.join(texts)}")
     return lines
-
-
-def counted(number, noun):
-    """'1 clip', '2 clips'."""
-    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('ch') else 's'}"
 
 
 def print_some(lines):

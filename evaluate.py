@@ -55,8 +55,9 @@ def evaluate(seq_length, class_limit, saved_model, data_dir="data", split="test"
     missing = dataset.missing_sequences(rows, identity)
     if missing:
         height, width = image_shape[:2]
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise FileNotFoundError(
-            f"{dataset.get_sequence_path(missing[0], identity)} and {len(missing) - 1} more feature sequences are missing; "
+            f"{dataset.get_sequence_path(missing[0], identity)}{more}: no such feature sequence; "
             f"make them with {command(data_dir, f'extract_features.py {seq_length} {class_limit} {height} {width}')} and the "
             f"--weights and --precision of the training")
 

@@ -14,7 +14,7 @@ import sys
 import cli
 import files
 import store
-from console import print
+from console import count, print
 from names import alike_classes
 
 CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
@@ -64,7 +64,9 @@ def extract_features(seq_length, class_limit, image_shape, data_dir="data", weig
         failures += is_failure
         if problem:
             print(f"{row.split}/{row.class_name}/{row.name}: {'left out, ' if is_failure else ''}{problem}", file=sys.stderr)
-    print(f"{len(missing) - failures} sequences extracted, {len(rows) - len(missing)} were there already, {failures} failed.")
+    there = len(rows) - len(missing)
+    print(f"{count(len(missing) - failures, 'sequence')} extracted, {there} {'was' if there == 1 else 'were'} there already, "
+          f"{failures} failed.")
     if from_video:
         clips.relist(data_dir)
     return failed + failures
@@ -78,7 +80,7 @@ def describe(dataset):
         print(f"{row.split}/{row.class_name}/{row.name}: left out, {row.frames} frames are fewer than the sequence "
               f"length {dataset.seq_length}", file=sys.stderr)
     if dataset.too_short:
-        print(f"{len(dataset.too_short)} clips are too short and left out.", file=sys.stderr)
+        print(f"Too short and left out: {count(len(dataset.too_short), 'clip')}.", file=sys.stderr)
     for line in (*alike_classes(dataset.data_dir, dataset.classes), *dataset.too_few_clips()):
         print(line, file=sys.stderr)
 

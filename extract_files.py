@@ -19,7 +19,7 @@ import files
 import names
 import parallel
 import video
-from console import print
+from console import count, print
 
 
 @files.one_run_at_a_time()
@@ -68,8 +68,8 @@ def extract_files(extension, data_dir="data", quiet=False, max_frames=clips.MAX_
     for line in names.alike_classes(data_dir, {class_name for _, class_name, _ in rows}):
         print(line, file=sys.stderr)
     split = len(work) + unusable - failed
-    print(f"{total} clips: {split} split into frames, {total - split - failed} done before, {failed} failed. "
-          f"{data.data_file(data_dir)} lists {len(rows)} clips."
+    print(f"{count(total, 'clip')}: {split} split into frames, {total - split - failed} done before, {failed} failed. "
+          f"{data.data_file(data_dir)} lists {count(len(rows), 'clip')}."
           + (f" Besides {len(left_out)} left out that are no clips, named above." if left_out else ""))
     return failed + len(found.unreadable)
 

@@ -3,7 +3,7 @@ import os
 import unicodedata
 
 NAME_BYTES = 255  # of a file's or folder's name, on all usual file systems
-# The longest that is added to a clip's name is what its sequence, of up to a million frames, has until it is complete.
+# The longest that is added to a clip's name: to its sequence, of up to a million frames, while it is written.
 _ADDED = ".-1000000-features.npy.012345-1234567.tmp"
 CLIP_NAME_BYTES = NAME_BYTES - len(_ADDED)
 

@@ -14,7 +14,8 @@ import processes
 import report
 import video
 from overlay import color
-from timeline import clock, count, one_line
+from console import count
+from timeline import clock, one_line
 
 COLUMNS = 1500  # of the curves at most: what a screen can show
 KEY_FRAMES = 15  # seconds from one to the next at most: encoders' default is 10

@@ -9,8 +9,8 @@ import numpy as np
 import cli
 import encoders
 import files
-from console import print
-from timeline import WRITERS, clock, count
+from console import count, print
+from timeline import WRITERS, clock
 
 NOTICEABLE = 0.05  # seconds by which sound and picture may differ: ITU-R BT.1359's 0.045
 

@@ -162,11 +162,6 @@ def _smooth(scores, durations, min_duration):
     return chosen
 
 
-def count(number, noun):
-    """1 segment, 2 segments."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def clock(seconds, separator=".", hour_digits=1):
     """Seconds as 1:02:03.456."""
     milliseconds = _milliseconds(seconds)

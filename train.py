@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import cli
 import files
-from console import print
+from console import count, print
 
 EPOCHS = 1000  # at most
 BATCH_SIZE = 16
@@ -137,7 +137,8 @@ def choose_splits(dataset, validation_split, seed, group):
 
 def print_sizes(splits):
     """Prints how many clips each has of choose_splits."""
-    print("{} clips to train on, {} to validate on, {} to test on".format(*map(len, splits)))
+    train_rows, validation_rows, test_rows = splits
+    print(f"{count(len(train_rows), 'clip')} to train on, {len(validation_rows)} to validate on, {len(test_rows)} to test on")
 
 
 def describe(dataset, test_rows, group):

@@ -68,7 +68,7 @@ def test_files_that_from_video_does_not_know_are_named(folder, tiny):
     assert result.returncode == 0 and "4 sequences extracted" in result.stdout
     assert run(folder, "extract_files.py", "foo").returncode == 0  # the cure
     result = run(folder, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--from-video", "--quiet")
-    assert "1 sequences extracted, 4 were there already" in result.stdout
+    assert "1 sequence extracted, 4 were there already" in result.stdout
 
 
 def test_a_name_that_is_too_long_is_left_out_and_no_other(folder, tiny):

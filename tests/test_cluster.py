@@ -72,7 +72,7 @@ def test_features_are_the_same_though_a_worker_dies(copy, nodes):
     agree(sequences(copy / "data/sequences"), {key: value for key, value in expected.items() if key != name}, 0.999999)
     # What is there is not done again: without the cluster one is missing.
     shutil.copy(copy / "data/train/Grey/Grey_train_0-0002.jpg", damaged)
-    assert "1 sequences extracted, 15 were there already, 0 failed" in run(copy, "extract_features.py", *ARGUMENTS).stdout
+    assert "1 sequence extracted, 15 were there already, 0 failed" in run(copy, "extract_features.py", *ARGUMENTS).stdout
     assert not list((copy / "data").rglob(".*.tmp"))  # what the killed workers were writing has been swept up
 
 

@@ -157,7 +157,7 @@ def test_sequences_in_another_place(copy, tmp_path):
     one = next((tmp_path / "else where").rglob("*.npy"))
     one.write_bytes(one.read_bytes()[:1000])
     result = run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url.replace(" ", "%20"))
-    assert "1 sequences extracted, 15 were there already" in result.stdout
+    assert "1 sequence extracted, 15 were there already" in result.stdout
     agree(sequences(tmp_path / "else where"), expected, 0.999999)
     for wrong in ("nowhere://x/y", "plain/folder", "s3"):
         assert_one_line_error(run(copy, "extract_features.py", *ARGUMENTS, "--sequences", wrong), 1, wrong)

@@ -58,7 +58,7 @@ def test_train_extracts_what_the_place_lacks_and_saves_it_in_both(copy, place):
     write(names[0], content()[names[0]][:1000])  # half-written
     shutil.rmtree(copy / "data/sequences")
     result = run(copy, "train.py", *ARGUMENTS, "--epochs", 1, "--sequences", url)
-    assert result.returncode == 0 and "1 sequences extracted, 15 were there already" in result.stdout, result.stderr
+    assert result.returncode == 0 and "1 sequence extracted, 15 were there already" in result.stdout, result.stderr
     agree(sequences(copy / "data/sequences"), expected, 0.999999)
     assert len(content()[names[0]]) == len(content()[names[1]])
 
@@ -77,7 +77,7 @@ def test_a_damaged_sequence_at_the_place_is_named(copy, place):
 
 def test_evaluate_names_what_is_in_neither(copy, place):
     shutil.rmtree(copy / "data/sequences")
-    assert_one_line_error(run(copy, *EVALUATE, "--sequences", place[0]), 1, "and 3 more feature sequences are missing",
+    assert_one_line_error(run(copy, *EVALUATE, "--sequences", place[0]), 1, "and 3 more: no such feature sequence",
                           "python extract_features.py 8 2 80 96")
 
 
@@ -93,7 +93,7 @@ def test_a_clip_that_was_replaced_is_not_taken_from_the_place(copy, tmp_path):
     clip.unlink()
     render(clip, "Colour", 77)
     assert run(copy, "extract_files.py", "mp4", "--quiet").returncode == 0
-    assert "1 sequences extracted, 15 were there already" in run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url).stdout
+    assert "1 sequence extracted, 15 were there already" in run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url).stdout
     assert before.read_bytes() != old
     assert "All 16 sequences" in run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url).stdout
     # Also where it is only listed, not split.
@@ -101,7 +101,7 @@ def test_a_clip_that_was_replaced_is_not_taken_from_the_place(copy, tmp_path):
     clip.unlink()
     render(clip, "Colour", 5)
     result = run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url, "--from-video")
-    assert "1 sequences extracted, 15 were there already" in result.stdout
+    assert "1 sequence extracted, 15 were there already" in result.stdout
 
 
 @pytest.mark.parametrize("script", ["extract_features.py", "train.py", "evaluate.py"])
@@ -114,7 +114,7 @@ def test_places_that_cannot_be_reached_are_named_before_anything_is_done(copy, s
         arguments = EVALUATE[1:] if script == "evaluate.py" else ARGUMENTS
         result = run(copy, script, *arguments, "--sequences", url)
         if script == "evaluate.py" and url.startswith("file"):
-            assert_one_line_error(result, 1, "feature sequences are missing")  # nothing is there
+            assert_one_line_error(result, 1, "no such feature sequence")  # nothing is there
         else:
             assert_one_line_error(result, 1, url)
     assert not list(copy.rglob("*.npy"))

@@ -331,4 +331,4 @@ def test_a_sequence_that_is_none_is_named_when_it_is_read(copy):
     assert_one_line_error(run(copy, "train.py", *arguments), 1, "Grey_train_1-8-features.npy", "delete it and run again")
     path.unlink()
     result = run(copy, "train.py", *arguments)
-    assert result.returncode == 0 and "1 sequences extracted, 15 were there already" in result.stdout
+    assert result.returncode == 0 and "1 sequence extracted, 15 were there already" in result.stdout
