@@ -1,4 +1,5 @@
 """ffmpeg jobs that cut recordings: training clips of equal length, and copies without some classes."""
+import contextlib
 import math
 import os
 import re
@@ -11,7 +12,7 @@ import files
 import processes
 import video
 from console import print
-from watchdog import Watchdog, read_progress
+from watchdog import STALL, Watchdog, read_progress
 
 ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 # Seconds before a clip to which ffmpeg is sent to look for it, one after the other; None: the recording's beginning. Encoders
@@ -219,9 +220,11 @@ def _begins_anew(part):
     an IDR picture."""
     def first_packet(*options):
         """(codec, time) of the first packet, as ffmpeg's framecrc tells them."""
+        report = ""
         command = [video.find_ffmpeg(), "-nostdin", "-v", "error", *video.source(part), "-map", "0:V:0", "-c", "copy", *options,
                    "-frames:v", "1", "-f", "framecrc", "-"]
-        report = processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            report = processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=STALL).stdout
         return [re.findall(pattern, report, re.M)[:1] for pattern in (r"^#codec_id 0: (\w+)", r"^0,[^,]*,\s*(-?\d+)")]
 
     codec, time = first_packet()

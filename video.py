@@ -22,7 +22,7 @@ import encoders
 import files
 import processes
 from edit_lists import check_edits
-from watchdog import Watchdog, read_progress
+from watchdog import STALL, Watchdog, read_progress
 
 # Containers, as ffmpeg's demuxers are called. None of those that name other files or hosts, which ffmpeg would open: HLS,
 # DASH, concat, image patterns, SDP and the like.
@@ -406,8 +406,9 @@ def _packets(path, start=0.0):
                "-map", "0:V:0", "-c", "copy", "-f", "framecrc", "pipe:1"]
     number, last, duration, unit = 0, 0, 0, Fraction(1)
     with processes.running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                           text=True) as process:
+                           text=True) as process, Watchdog(process) as watchdog:
         for line in itertools.islice(process.stdout, MOST_PACKETS):
+            watchdog.start()
             if found := re.match(r"#tb 0: (\d+)/(\d+)$", line):
                 unit = Fraction(int(found[1]), int(found[2]))
             elif found := re.match(r"0, +-?\d+, +(-?\d+), +(\d+),", line):
@@ -431,7 +432,10 @@ def audio_format(path):
     # The AU format, as its header is six numbers whatever the channels are.
     command = [find_ffmpeg(), "-nostdin", "-v", "error", *source(path), "-map", "0:a:0", "-frames:a", "1", "-c:a", "pcm_s16be",
                "-f", "au", "pipe:1"]
-    header = processes.run(command, stdin=subprocess.DEVNULL, capture_output=True).stdout[:24]
+    try:
+        header = processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=STALL).stdout[:24]
+    except subprocess.TimeoutExpired:
+        return None
     return struct.unpack(">4s5I", header)[4:] if len(header) == 24 and header[:4] == b".snd" else None
 
 

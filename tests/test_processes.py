@@ -55,7 +55,7 @@ def slow_ffmpeg(tmp_path, monkeypatch):
 @pytest.fixture
 def started(tmp_path, make_clip, slow_ffmpeg):
     """started(script): a script in the middle of its work, with ffmpegs that would go on for a minute."""
-    recording = make_clip("match.mp4", 60, fps="10", size="64x48")
+    recording = make_clip("match.mp4", 60, fps="100", size="64x48")  # a hundred frames are looked at first
     folder = tmp_path / "data/train/A"
     folder.mkdir(parents=True)
     for number in range(4):
