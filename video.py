@@ -216,6 +216,8 @@ def has_failed(returncode, stderr):
 
 def _loss(path, frames, expected, failed, stderr):
     """None, or a line on what is missing of a video of which `frames` of `expected` frames were decoded."""
+    # Of our output of times, where ffmpeg guesses wrong of MPEG-PS: no damage.
+    stderr = b"\n".join(line for line in stderr.splitlines() if b"monotonically increasing dts" not in line)
     if not failed and not stderr.strip():
         # ffmpeg says nothing of an AVI that is cut short, but its header counts the frames. Elsewhere the number may be
         # an estimate, and lower for good reasons: sound that outlasts the picture.
@@ -283,8 +285,8 @@ class FrameReader:
                    "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
         frames, most = 0, frame_limit(self.path)
         with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("r") as times:
-            process = processes.popen(command + times_output(times.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=log, bufsize=1 << 20)
+            process = processes.popen([*command, *times_output(times.name), *sound_output(self.path)], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=log, bufsize=1 << 20)
             try:
                 with Watchdog(process) as watchdog:
                     while (frame := read_ppm(process.stdout)) is not None:
@@ -310,12 +312,12 @@ class FrameReader:
 
 
 def find_times(path, arguments=(), most=None, until=None):
-    """When the frames of a video are shown, in seconds, float64 (frames,), as they stand in the file: with ffmpeg's further
+    """When the frames of a video are shown, in seconds from the recording's beginning, float64 (frames,): with ffmpeg's further
     `arguments` for its input, of the first `most` frames, of those before `until`. Raises ValueError if ffmpeg is stuck."""
     with tempfile.NamedTemporaryFile("r") as times:
         options = ("-frames:v", str(most or frame_limit(path)), *(() if until is None else ("-to", f"{until:.6f}")))
         command = [find_ffmpeg(), "-progress", "pipe:1", *arguments, *_input(path),
-                   *times_output(times.name, mapped=True, options=options)]
+                   *times_output(times.name, mapped=True, options=options), *sound_output(path)]
         with processes.running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                text=True, errors="replace") as process, Watchdog(process) as watchdog:
             for _ in read_progress(process, watchdog):
@@ -359,23 +361,36 @@ def _read_times(file, frames, fps):
     if len(found) < frames or not frames:
         return regular
     found = np.maximum.accumulate(found)
-    return first_time(found, fps) + regular if _is_regular(found, fps) else found
+    first, is_regular = first_time(found, fps)
+    return first + regular if is_regular else found
 
 
 def first_time(times, fps):
-    """When the first frame is shown, in seconds, if frames with these times come at a constant rate: most of them say so,
-    the first itself may be wrong (of H.264 in AVI it is)."""
-    return float(np.median(times - np.arange(len(times)) / float(fps)))
+    """(when the first frame is shown in seconds, whether frames with these times come at a constant rate).
 
-
-def _is_regular(times, fps):
-    """Whether frames are shown at a constant rate, as far as a file's times tell.
-
-    MPEG-PS gives a time to some frames only. Of the others ffmpeg guesses some wrong by up to 3 frames, for a second or
-    two, and all is well again.
+    If they do, most of them tell when the first one is shown; its own time may be wrong (of H.264 in AVI it is). MPEG-PS gives
+    a time to some frames only: of the others ffmpeg guesses some wrong by some frames, for a second or two, and all is well again.
     """
-    off = np.abs(times - first_time(times, fps) - np.arange(len(times)) / float(fps)) * float(fps)  # in frames
-    return off.max() < 0.5 or (off.max() < 3.5 and (off < 0.5).mean() > 0.8)
+    times = np.asarray(times)
+    first = np.median(times - np.arange(len(times)) / float(fps))
+    off = np.abs(times - first - np.arange(len(times)) / float(fps)) * float(fps)  # in frames
+    is_regular = off.max() < 0.5 or (off.max() < 8 and off[-1] < 0.5 and (off < 0.5).mean() > 0.8)
+    return float(first if is_regular else times[0]), bool(is_regular)
+
+
+def sound_output(path, number=0):
+    """ffmpeg's arguments for an output that goes nowhere, with the first picture and sound of a file, its input of this number.
+
+    Of MPEG-TS, MPEG-PS and Ogg (AVFMT_TS_DISCONT) ffmpeg counts time from the beginning of the earliest stream that it uses.
+    Players use all of them, and broadcasts begin with sound: so whatever asks for times must use the sound, too.
+    """
+    with open(path, "rb") as file:
+        head = file.read(3 * 204)
+    is_transport_stream = any(head[at:at + 1] == head[at + size:at + size + 1] == head[at + 2 * size:at + 2 * size + 1] == b"G"
+                              for size in (188, 192, 204) for at in range(size))
+    if not is_transport_stream and head[:4] not in (b"OggS", b"\0\0\1\xba"):
+        return []
+    return ["-map", f"{number}:V:0", "-map", f"{number}:a?", "-c", "copy", "-frames:v", "1", "-frames:a", "1", "-f", "null", "-"]
 
 
 def read_stamps(file):
@@ -490,7 +505,7 @@ class VideoWriter:
         command = [find_ffmpeg(), "-hide_banner", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
                    "-video_size", f"{width}x{height}", "-framerate", str(self.rate), "-i", "pipe:0",
                    *(_sound(self._sound) if self._sound else ()), *passthrough(), "-vf", ",".join(filters), *coding,
-                   f"file:{self._partial}"]
+                   f"file:{self._partial}", *(sound_output(self._sound, 1) if self._sound else ())]
         self._process = processes.popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
 
     def __enter__(self):
