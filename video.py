@@ -21,7 +21,7 @@ import numpy as np
 import encoders
 import files
 import processes
-from edit_lists import check_edits
+from mp4_header import check_header
 from watchdog import STALL, Watchdog, read_progress
 
 # Containers, as ffmpeg's demuxers are called. None of those that name other files or hosts, which ffmpeg would open: HLS,
@@ -80,7 +80,7 @@ def probe(path):
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such video file")
     try:
-        check_edits(path)
+        check_header(path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     with _named_for_opencv(path) as name:

@@ -8,7 +8,7 @@ import threading
 import pytest
 from conftest import assert_one_line_error, run
 
-import edit_lists
+import mp4_header
 import video
 import watchdog
 
@@ -85,18 +85,38 @@ def test_honest_edit_lists_and_fragments_are_read(make_clip, tmp_path):
         assert len(list(video.FrameReader(path))) == video.count_frames(path) == (67 if path == edited else 100)
 
 
-@pytest.mark.parametrize("content", [b"\0\0\0\x08ftyp" + b"\0\0\0\x08moov" * 100, b"\0\0\0\0ftyp", b"\0\0\0\1moov" + b"\xff" * 8, b"\0\0\0\1ftyp",
-                                     b"\0\0\x10\0moov\0\0\0\x01trak", b"\0\0\0\x14ftyp\0\0\0\0\0\0\0\0\0\0\0\0"
-                                     + struct.pack(">I4s", 1 << 31, b"moov") * 5000])
-def test_damaged_boxes_are_no_edits(tmp_path, content):
+def box(kind, content):
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+EDITS = box(b"elst", struct.pack(">II", 0, 500) + struct.pack(">IIHH", 1000, 0, 1, 0) * 500)
+SIZES = box(b"stsz", struct.pack(">III", 0, 16, 80_000_000))
+
+
+@pytest.mark.parametrize("content, said", [
+    (box(b"ftyp", b"isom") + box(b"moov", box(b"trak", box(b"edts", EDITS))), "500 entries"),
+    (box(b"ftyp", b"isom") + box(b"moov", box(b"trak", box(b"mdia", box(b"minf", box(b"stbl", EDITS))))), "500 entries"),
+    (box(b"ftyp", b"isom") + box(b"moov", box(b"udta", box(b"edts", EDITS))), "500 entries"),
+    (box(b"junk", b"12345678") + box(b"moov", EDITS), "500 entries"),
+    (box(b"ftyp", b"isom") + box(b"free", box(b"mvhd", b"") + EDITS), "500 entries"),
+    (struct.pack(">I4sQ", 1, b"moov", 16 + len(EDITS)) + EDITS, "500 entries"),
+    (struct.pack(">I4s", 0, b"moov") + EDITS, "500 entries"),
+    (box(b"moov", box(b"elst", struct.pack(">II", 0, 60) + bytes(720))) * 2, "120 entries"),
+    (box(b"ftyp", b"isom") + box(b"moov", SIZES), "80000000 samples of 16 bytes"),
+    (b"\0\0\0\x18moov\0\0\0\x10cmov\0\0\0\x08dcom", "header is compressed")])
+def test_headers_that_would_take_memory(tmp_path, content, said):
     (tmp_path / "a.mp4").write_bytes(content)
-    edit_lists.check_edits(tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match=f"a.mp4: .*{said}"):
+        video.probe(tmp_path / "a.mp4")
 
 
-def test_a_compressed_header_could_hide_them(tmp_path):
-    (tmp_path / "a.mov").write_bytes(b"\0\0\0\x18moov\0\0\0\x10cmov\0\0\0\x08dcom")
-    with pytest.raises(ValueError, match="header is compressed"):
-        edit_lists.check_edits(tmp_path / "a.mov")
+@pytest.mark.parametrize("content", [
+    b"", b"\0\0\0\x08ftyp" + b"\0\0\0\x08moov" * 100, b"\0\0\0\0ftyp", b"\0\0\0\1moov" + b"\xff" * 8, b"\0\0\0\1ftyp",
+    b"\0\0\x10\0moov\0\0\0\x01trak", box(b"ftyp", b"isom") + struct.pack(">I4s", 1 << 31, b"mdat") + EDITS,
+    box(b"moov", b"elst"), box(b"moov", b"stsz"), b"YUV4MPEG2 W64 H48 F25:1" + bytes(10_000)])
+def test_headers_that_tell_of_nothing(tmp_path, content):
+    (tmp_path / "a.mp4").write_bytes(content)
+    mp4_header.check_header(tmp_path / "a.mp4")
 
 
 def test_an_ffmpeg_that_is_stuck_is_ended(make_clip, tmp_path, monkeypatch):
