@@ -157,6 +157,8 @@ def keep(timeline, classes, path, exact=False, quiet=False):
             _run(["-protocol_whitelist", "file,pipe", "-f", "concat", "-i", f"file:{os.path.join(parts, 'list')}", "-map", "0",
                   "-c", "copy"], path)
         except _Refused as error:
+            if "No space left" in error.reason:
+                raise OSError(f"{path}: can't be written ({error.reason})") from None
             raise OSError(f"{path}: not written, what is in {timeline.video} can't be copied as it is ({error.reason}); add "
                           f"--exact to encode it anew") from None
     if unclean:
