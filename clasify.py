@@ -21,6 +21,8 @@ from timeline import WRITERS, Timeline, average, find_segments, make_segments, o
 
 # Options that say what is written of a recording: a live source has no file.
 FILE_OPTIONS = ("output", "smooth", "min_duration", "export", "skip", "keep", "exact", "no_video", "no_audio", "plain", "report")
+# Extensions of videos that --keep can't copy parts of: a GIF's frames, and streams without times.
+UNCOPIED = (".gif", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".obu", ".vc1", ".y4m", ".m1v", ".m2v")
 
 
 class Classification(NamedTuple):
@@ -57,6 +59,7 @@ def clasify(seq_length, class_limit, saved_model, video_file, data_dir="data", w
     from models import ResearchModel
     if write_video:
         check_extension(output)
+    check_kept(video_file, keep, exact)
     reader = video.FrameReader(video_file)
     results = Results(output, export, write_video, report, keep and cutting.kept_name(output, video_file, exact))
     results.check(video_file)
@@ -150,6 +153,21 @@ def settings(saved_model, seq_length, class_limit, data_dir, weights, info=None)
     return metadata.class_names, tuple(metadata.image_shape), metadata.clip_seconds, weights
 
 
+def check_kept(video_file, keep, exact):
+    """Raises UsageError if a copy is wanted of what can't be copied in parts."""
+    extension = os.path.splitext(video_file)[1].lower()
+    if keep and not exact and extension in UNCOPIED:
+        raise cli.UsageError(f"{video_file}: --keep of a {extension} needs --exact")
+
+
+def is_live(source):
+    """Whether this is the address of a live source, or the number of a camera, and no file."""
+    if "://" in source:
+        from live import PROTOCOLS
+        return source.partition("://")[0].lower() in PROTOCOLS and not os.path.exists(source)
+    return source.isascii() and source.isdigit() and not os.path.exists(source)
+
+
 def check_names(classes, export, skip, keep):
     """Raises UsageError unless the classes that options name are among the checkpoint's."""
     for option, names in (("--skip", skip), ("--keep", keep)):
@@ -193,6 +211,8 @@ def main(argv=None):
         refused = [f"--{name.replace('_', '-')}" for name in FILE_OPTIONS if getattr(args, name) != parser.get_default(name)]
         if refused:
             parser.error(f"{', '.join(refused)}: not with --stream, which writes no file and prints each window as it ends")
+    elif is_live(args.video):
+        parser.error(f"{args.video} is an address (or a camera): add --stream")
     if args.exact and not args.keep:
         parser.error("--exact is for --keep")
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a failure, 2 wrong usage; stopped by Ctrl-C 130, by SIGTER
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -109,15 +110,17 @@ def check_checkpoint(file, seq_length, classes):
                          f"gives {FEATURES_LENGTH}")
 
 
-def at_least(minimum):
-    """An argparse type: a whole number not below `minimum`."""
+def at_least(minimum, maximum=None):
+    """An argparse type: a whole number not below `minimum` and, if given, not above `maximum`."""
     def whole_number(text):
         try:
             value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
+        except ValueError:  # also of thousands of digits
+            raise argparse.ArgumentTypeError(f"'{text:.40}' is no whole number") from None
         if value < minimum:
-            raise argparse.ArgumentTypeError(f"{value} is below {minimum}")
+            raise argparse.ArgumentTypeError(f"{text:.40} is below {minimum}")
+        if maximum is not None and value > maximum:
+            raise argparse.ArgumentTypeError(f"{text:.40} is above {maximum}")
         return value
     return whole_number
 
@@ -134,13 +137,17 @@ def fraction(text):
 
 
 def seconds(text):
-    """An argparse type: a time above 0 in seconds, as an exact fraction."""
+    """An argparse type: a time of at least a millisecond in seconds, as an exact fraction: 2.5, 1001/30."""
     try:
+        # Of 1e99999999 Fraction would write out all digits, for hours.
+        if not re.fullmatch(r"\d{1,9}(\.\d{0,9}|/\d{1,9})?|\.\d{1,9}", text, re.ASCII):
+            raise ValueError
         value = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds") from None
-    if not 0 < value < 10**9:
-        raise argparse.ArgumentTypeError(f"{text} is not a time above 0")
+        raise argparse.ArgumentTypeError(f"'{text:.40}' is no number of seconds; give one like 3, 2.5 or "
+                                         f"1001/30, of at most 9 digits on either side") from None
+    if value < Fraction(1, 1000):
+        raise argparse.ArgumentTypeError(f"{text} is less than 0.001 seconds")
     return value
 
 

@@ -17,7 +17,8 @@ def container(path):
     """ffmpeg's name of the container that a file's extension asks for. Raises ValueError, naming the file, for others."""
     extension = os.path.splitext(path)[1].lower()
     if extension not in CONTAINERS:
-        raise ValueError(f"{path}: no video is written as '{extension}'; end the name in {', '.join(CONTAINERS)}")
+        why = f"no video is written as '{extension}'" if extension else "the name has no extension"
+        raise ValueError(f"{path}: {why}; end the name in {', '.join(CONTAINERS)}")
     return CONTAINERS[extension]
 
 

@@ -293,7 +293,7 @@ def test_options_that_contradict_each_other(project, match):
             (("--keep", "Grey,Colour"), "--keep names all classes"),
             (("--output", "result.csv"), "--output result.csv: no video is written as '.csv'; end the name in .avi, .mp4, .m4v, .mov, "
                                          ".mkv"),
-            (("--output", "result.webm"), "'.webm'"), (("--output", "result"), "''"), (("--output", ""), "''")):
+            (("--output", "result.webm"), "'.webm'"), (("--output", "result"), "has no extension"), (("--output", ""), "has no extension")):
         assert_one_line_error(run(match, *arguments, *options), 2, mentions)
     for options in (("--export", "doc"), ("--hop", "0"), ("--min-duration", "x"), ("--exact",), ("--export", "")):
         assert run(match, *arguments, *options).returncode == 2

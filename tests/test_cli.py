@@ -1,11 +1,13 @@
 """Command lines: help, wrong usage, errors in one line, Ctrl-C."""
+import argparse
 import os
 import re
 import subprocess
 import sys
+from fractions import Fraction
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, assert_one_line_error, run
 
 import cli
 
@@ -28,6 +30,58 @@ def test_help_and_usage_errors_need_no_tensorflow(script):
 def test_wrong_usage(run_script, arguments):
     result = run_script("train.py", *arguments)
     assert result.returncode == 2 and "train.py: error:" in result.stderr
+
+
+@pytest.mark.parametrize("text, value", [("3", 3), ("2.5", Fraction(5, 2)), (".5", Fraction(1, 2)), ("1001/30", Fraction(1001, 30)),
+                                         ("0.001", Fraction(1, 1000)), ("999999999.999999999", None)])
+def test_seconds(text, value):
+    assert cli.seconds(text) == (Fraction(text) if value is None else value)
+
+
+@pytest.mark.parametrize("text", ["1e99999999", "1e-99999999", "1e3", "0", "0.0009", "1/2000", "1/0", "1000000000", "-1", "", ".", "x", "nan",
+                                  "1_0", "٣", "1." + "0" * 10, "9" * 5000, "1/" + "9" * 5000])
+def test_what_is_no_number_of_seconds(text):
+    """At once, also where Fraction would write out a hundred million digits."""
+    with pytest.raises(argparse.ArgumentTypeError) as error:
+        cli.seconds(text)
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "9" * 4000, "-" + "9" * 4000, "-1", "11", "x"])
+def test_whole_numbers_out_of_range(text):
+    with pytest.raises(argparse.ArgumentTypeError) as error:
+        cli.at_least(1, 10)(text)
+    assert len(str(error.value)) < 80
+    assert cli.at_least(1, 10)("10") == 10
+
+
+@pytest.mark.parametrize("options", [("--seed", 2 ** 32), ("--units", 65537), ("--units", "9" * 5000)])
+def test_numbers_that_a_training_would_end_at(tmp_path, options):
+    result = run(tmp_path, "train.py", 75, 2, 720, 1280, *options)
+    assert result.returncode == 2 and len(result.stderr.splitlines()[-1]) < 150 and options[0] in result.stderr
+
+
+@pytest.mark.parametrize("source", ["rtsp://host/1", "HTTPS://host/x.m3u8", "udp://@:1234", "0"])
+def test_a_live_source_needs_stream(tmp_path, source):
+    result = run(tmp_path, "clasify.py", 75, 2, "x.hdf5", source)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith(f"error: {source} is an address (or a camera): add --stream")
+    # A file may have such a name.
+    if source == "0":
+        (tmp_path / source).write_text("no video")
+        assert "--stream" not in run(tmp_path, "clasify.py", 75, 2, "x.hdf5", source).stderr
+
+
+@pytest.mark.parametrize("extension", [".gif", ".GIF", ".h264", ".hevc", ".y4m"])
+def test_what_cannot_be_copied_in_parts_needs_exact(tmp_path, extension):
+    arguments = "clasify.py", 75, 2, "x.hdf5", f"a{extension}", "--keep", "A"
+    assert_one_line_error(run(tmp_path, *arguments), 2, f"a{extension}: --keep of a {extension.lower()} needs --exact")
+    assert "needs" not in run(tmp_path, *arguments, "--exact").stderr
+
+
+def test_a_result_without_an_extension(tmp_path):
+    assert_one_line_error(run(tmp_path, "clasify.py", 75, 2, "x.hdf5", "a.mp4", "--output", "x"), 2,
+                          "--output x: the name has no extension; end the name in .avi, ")
 
 
 @pytest.mark.parametrize("error, code, text", [
@@ -78,7 +132,7 @@ def test_keras_is_loaded_without_scikit_learn_and_its_wrappers_with_it():
     """In one process: a notebook may use both."""
     result = subprocess.run([sys.executable, "-c", KERAS, ROOT], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert re.search(r"\[[01]\.\d* +[01]\.\d*\]", result.stdout)
+    assert re.search(r"\[[01]\.\d* +[01]\.\d* *\]", result.stdout)
 
 
 def fails():
