@@ -10,7 +10,8 @@ from dataclasses import asdict
 
 import files
 import keras_file
-from checkpoint_metadata import MODELS, MOST_FEATURES, Metadata, check_writable, parse, printable  # noqa: F401
+from checkpoint_metadata import (LONGEST_NAME, MODELS, MOST_FEATURES, Metadata, check_writable,  # noqa: F401
+                                 parse, printable)
 
 METADATA = "video_classification"  # name of the HDF5 attribute
 

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 MODELS = ("lstm", "bilstm", "gru", "article")
 # Limits of what a file from a stranger may say of itself. What train.py writes lies far within them.
@@ -16,6 +16,9 @@ MOST_FEATURES = 2**24  # numbers in a sequence: 64 MB, 8192 frames of 2048 featu
 MOST_PIXELS = 2**23
 MOST_CLASSES = 4096
 LONGEST_NAME = 255  # bytes, as file systems have it: classes are folders
+RENAME = "give the class's folders another name, and run extract_files.py again"
+CURES = {"seq_length": "give a shorter sequence", "units": "give other --units",
+         "clip_seconds": "cut the clips to another length, cut_clips.py --seconds"}
 REVERSALS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
@@ -42,8 +45,7 @@ def parse(text, path):
     """The Metadata in a checkpoint's attribute, names made printable. Raises ValueError, naming the file, if
     they are damaged or beyond reason."""
     try:
-        metadata = Metadata(**json.loads(text))
-        _check(metadata)
+        metadata = _read(text)
     except Unsound as error:
         raise ValueError(f"{path}: its metadata is damaged ({error})") from None
     except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
@@ -54,7 +56,28 @@ def parse(text, path):
 
 
 class Unsound(ValueError):
-    """What in metadata is wrong."""
+    """What in metadata is wrong. cure: what to do about it before it is written."""
+
+    def __init__(self, text, cure=""):
+        super().__init__(text)
+        self.cure = cure
+
+
+def check_writable(metadata):
+    """Raises ValueError, with the cure, if a checkpoint with these Metadata would be refused when it is
+    read."""
+    try:
+        _read(json.dumps(asdict(metadata)))
+    except Unsound as error:
+        cure = f"; {error.cure}" if error.cure else ""
+        raise ValueError(f"no checkpoint could be read again: {error}{cure}") from None
+
+
+def _read(text):
+    """The Metadata in a JSON text. Raises Unsound, or what else damaged JSON leads to."""
+    metadata = Metadata(**json.loads(text))
+    _check(metadata)
+    return metadata
 
 
 def _check(metadata):
@@ -64,10 +87,13 @@ def _check(metadata):
         value, (least, most) = getattr(metadata, name), LIMITS[name]
         kinds = (int, float) if name in ("clip_seconds", "temperature") else (int,)
         if type(value) not in kinds or not least <= value <= most:
-            raise Unsound(f"{name} is not between {least} and {most}")
+            raise Unsound(f"{name} is not between {least} and {most}", CURES.get(name, ""))
     if metadata.seq_length * metadata.features_length > MOST_FEATURES:
-        raise Unsound(f"a sequence has more than {MOST_FEATURES} numbers")
-    check_writable(metadata)
+        most = MOST_FEATURES // metadata.features_length
+        raise Unsound(f"a sequence has more than {MOST_FEATURES} numbers",
+                      f"give a shorter sequence, of at most {most} frames")
+    _check_names(metadata.class_names)
+    _check_image_shape(metadata.image_shape)
     if metadata.model not in MODELS or not re.fullmatch("[0-9A-Za-z_-]{1,64}", metadata.weights):
         raise Unsound("model or weights")
     if type(metadata.weights_name) is not str or len(metadata.weights_name) > LONGEST_NAME:
@@ -78,27 +104,20 @@ def _check(metadata):
         _check_training(**metadata.training)
 
 
-def check_writable(metadata):
-    """Raises ValueError if the class names or the frame size of Metadata are beyond what a checkpoint is read
-    with."""
-    _check_names(metadata.class_names)
-    _check_image_shape(metadata.image_shape)
-
-
 def _check_names(names):
     """Raises Unsound unless they are a list of different names that a folder could have, as train.py's
     classes do."""
     if type(names) is not list or not 2 <= len(names) <= MOST_CLASSES:
-        raise Unsound(f"class_names are not 2 to {MOST_CLASSES} names")
+        raise Unsound(f"class_names are not 2 to {MOST_CLASSES} names", "give fewer classes")
     for name in names:
         try:
             length = len(name.encode("utf-8", "surrogateescape"))
         except UnicodeEncodeError:
             raise Unsound("a class name is no text") from None
         if not 0 < length <= LONGEST_NAME or "/" in name or "\0" in name:
-            raise Unsound(f"a class name that no folder can have, of {length} bytes")
+            raise Unsound(f"a class name that no folder can have, of {length} bytes", RENAME)
     if len(set(map(printable, names))) < len(names):
-        raise Unsound("two classes of one name")
+        raise Unsound("two classes of one name", RENAME)
 
 
 def _check_training(validation_split, seed, batch_size, group, **others):
@@ -115,7 +134,8 @@ def _check_image_shape(image_shape):
     if not (all(type(number) is int and number > 0 for number in image_shape) and channels == 3):
         raise Unsound("image_shape is no height, width, 3")
     if height * width > MOST_PIXELS:
-        raise Unsound(f"frames of {height}x{width} pixels; at most {MOST_PIXELS} are possible")
+        raise Unsound(f"frames of {height}x{width} pixels; at most {MOST_PIXELS} are possible",
+                      "give a smaller height and width")
 
 
 def printable(name):

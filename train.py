@@ -47,7 +47,9 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     inception_id, dataset = weights_id(weights), DataSet(seq_length, class_limit, image_shape, data_dir)
     metadata = checkpoint.Metadata(
         class_names=[checkpoint.printable(name) for name in dataset.classes], seq_length=seq_length,
-        image_shape=list(image_shape), clip_seconds=0, weights=inception_id, weights_name=os.path.basename(weights),
+        image_shape=list(image_shape),
+        clip_seconds=dataset.get_clip_seconds() or 1,  # a placeholder: the extraction may note another
+        weights=inception_id, weights_name=os.path.basename(weights)[:checkpoint.LONGEST_NAME],
         model=model, units=units or UNITS[model],
         training={"validation_split": validation_split, "seed": seed, "batch_size": batch_size, "group": group})
     checkpoint.check_writable(metadata)
@@ -74,6 +76,7 @@ def train(seq_length, class_limit, image_shape, data_dir="data", weights="imagen
     if splits != planned:
         print_sizes(splits)
     metadata.clip_seconds = clip_seconds(dataset, splits[0])
+    checkpoint.check_writable(metadata)
     metadata.training["clips"] = hashlib.sha256(repr(sorted(splits[0])).encode(errors="replace")).hexdigest()[:12]
 
     cli.import_keras(and_tensorflow=True)  # in which Keras writes TensorBoard's logs
@@ -195,6 +198,7 @@ def evaluate(research_model, path, said, test, folder):
 
 
 def main(argv=None):
+    from checkpoint_metadata import LIMITS
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser)
     cli.add_precision_option(parser)
@@ -202,8 +206,8 @@ def main(argv=None):
     parser.add_argument("--model", choices=("lstm", "bilstm", "gru", "article"), default="lstm",
                         help="lstm, bilstm, gru: small networks for small datasets; article: the article's LSTM 2048 "
                              "(default: lstm)")
-    parser.add_argument("--units", type=cli.at_least(1), help="width of the recurrent layer (default: 64, the article's "
-                                                              "2048)")
+    parser.add_argument("--units", type=cli.at_least(*LIMITS["units"]),
+                        help="width of the recurrent layer (default: 64, the article's 2048)")
     parser.add_argument("--validation-split", type=cli.fraction, default=0.2, metavar="SHARE",
                         help="share of the training clips held out to tell when to stop (default: 0.2)")
     parser.add_argument("--group", action="store_true",
@@ -212,7 +216,7 @@ def main(argv=None):
     parser.add_argument("--epochs", type=cli.at_least(1), default=EPOCHS, help=f"at most (default: {EPOCHS})")
     parser.add_argument("--batch-size", type=cli.at_least(1), default=BATCH_SIZE,
                         help=f"clips per training step (default: {BATCH_SIZE})")
-    parser.add_argument("--seed", type=cli.at_least(0), default=0,
+    parser.add_argument("--seed", type=cli.at_least(0, 2 ** 32 - 1), default=0,  # NumPy's
                         help="of the validation split, the network's first weights and the order of the clips (default: 0)")
     parser.add_argument("--devices", choices=("one", "all"), default="one",
                         help="all: share each batch among all GPUs (default: one)")
