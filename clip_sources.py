@@ -6,7 +6,6 @@ fingerprint of the recording. Times are in seconds. Earlier versions wrote the f
 import contextlib
 import csv
 import hashlib
-import math
 import os
 import re
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import data
 import files
 
+LONGEST = 10 ** 9  # seconds of a recording
 PIECES, PIECE_BYTES = 64, 2 ** 16  # of a fingerprint
 
 
@@ -111,8 +111,9 @@ def _check(row):
     if not re.fullmatch("[0-9]{1,9}", cut.frames) or int(cut.frames) < 1:
         raise ValueError("no number of frames")
     for time in (cut.label_start, cut.start, cut.label_end or "0"):
-        if not 0 <= float(time) < math.inf:
-            raise ValueError("no time")
+        # Of 1e-99999999 a Fraction, which times become, would write out all digits.
+        if not re.fullmatch(r"\d{1,10}(\.\d{0,40})?(e-\d\d?)?", time, re.ASCII) or float(time) > LONGEST:
+            raise ValueError(f"{time!r:.40} is no time of 0 to {LONGEST} s")
     if not re.fullmatch("([0-9]{1,18}-[0-9a-f]{32})?", cut.fingerprint):
         raise ValueError("no fingerprint")
     return cut._replace(frames=int(cut.frames))

@@ -10,6 +10,7 @@ import data
 import files
 import parallel
 
+LATEST = 2 ** 40  # seconds since 1970, far beyond what time.time() tells
 THREADS = 16  # that copy sequences from or to a URL at once: they wait for answers most of the time
 
 
@@ -112,9 +113,11 @@ class UrlStore:
         """Whether a pyarrow FileInfo is that of a whole sequence, and not of a clip that another has replaced since."""
         if info.size != self._dataset.sequence_bytes or info.mtime_ns is None:
             return info.size == self._dataset.sequence_bytes
-        note = data.read_frames_note(self._dataset.data_dir, row)
-        replaced = note and note.get("replaced")
-        return not isinstance(replaced, (int, float)) or info.mtime_ns >= replaced // 1 * 1e9  # some count whole seconds
+        note = data.read_frames_note(self._dataset.data_dir, row) or {}
+        replaced = note.get("replaced")
+        if type(replaced) not in (int, float) or not 0 <= replaced < LATEST:  # nothing that we noted
+            return True
+        return info.mtime_ns >= replaced // 1 * 1e9  # some count whole seconds
 
     def _path(self, row):
         own = os.path.join(self._dataset.data_dir, "sequences")

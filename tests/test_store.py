@@ -2,6 +2,7 @@
 import os
 import shutil
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,3 +140,15 @@ def test_without_pyarrow(copy, monkeypatch):
     import sys
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert_one_line_error(run(copy, *EVALUATE, "--sequences", "s3://x/y"), 1, "--sequences needs pyarrow: pip install")
+
+
+@pytest.mark.parametrize("replaced, valid", [("1e999", True), ("1" + "0" * 400, True), ('"x"', True), ("[1]", True), ("true", True),
+                                             ("NaN", True), ("-1", True), ("null", True), ("1000", True), ("2000", False),
+                                             ("1000.9", True)])
+def test_a_note_that_tells_no_time_tells_nothing(tmp_path, replaced, valid):
+    """The sequence is of second 1000."""
+    row = data.Clip("train", "A", "a", 10)
+    (tmp_path / "train/A").mkdir(parents=True)
+    (tmp_path / "train/A/a-frames.json").write_text(f'{{"seconds": 1, "frames": 10, "replaced": {replaced}}}')
+    place = store.UrlStore(SimpleNamespace(data_dir=tmp_path, sequence_bytes=5), "random", f"file://{tmp_path}/place")
+    assert place._is_valid(row, SimpleNamespace(size=5, mtime_ns=1000 * 10 ** 9)) is valid
