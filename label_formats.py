@@ -110,11 +110,25 @@ def _parse_csv(text):
     lines = ["\n" if line.lstrip().startswith("#") else line for line in io.StringIO(text, newline="")]
     delimiter = _find_delimiter(lines)
     table = list(_read_table(lines, delimiter))
-    columns, table = _find_columns(table)
+    whole = table
+    columns, table = _find_columns(whole)
+    named = len(whole[-len(table) - 1][1]) if len(table) < len(whole) else 0  # columns that have names
     for line, row in table:
+        if delimiter == "," and named <= 3:  # nothing tells what a fourth column is
+            _check_commas(line, row)
         if len(row) <= max(columns):
             raise ValueError(f", line {line}: expected start, end, class, found {delimiter.join(row)!r:.80}")
         yield Row(line, *(row[column] for column in columns))
+
+
+def _check_commas(line, row):
+    """Raises ValueError if a row of more columns than are known has, where the class should be, what may
+    follow a decimal comma."""
+    cells = [cell.strip() for cell in row]
+    if len(cells) > 3 and _TIME.fullmatch(cells[2]) \
+            and any(cell and not _TIME.fullmatch(cell) for cell in cells[3:]):
+        raise ValueError(f", line {line}: expected start, end, class, found {','.join(row)!r:.80}; where "
+                         f"times have decimal commas, put semicolons or tabs between the columns")
 
 
 def _read_table(lines, delimiter):

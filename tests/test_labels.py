@@ -218,6 +218,8 @@ def test_other_files_are_refused_by_their_name(tmp_path, name, content, mentions
     ("x.csv", "0,25,\n", "line 1: the class is missing"), ("x.csv", "0,25,../x\n", "can't be a class"),
     ("x.csv", "", "no labels in it"), ("x.csv", "start,end,class\n", "no labels in it"),
     # A first row is a header only if no cell of it is a time, or looks like one that is mistyped.
+    *(("x.csv", text, "where times have decimal commas, put semicolons or tabs between the columns") for text in (
+        "0,22,4,Match\n", "0,5,22,4,Match\n", "0,5,1:22,4,Match\n", "0,22,Match\n22,30,5,Advert\n", "start,end,class\n0,22,4,Match\n")),
     ("x.csv", "O,18,Football\n18,20,A\n", "line 1: 'O' is no time"),
     ("x.csv", "0:2x,l8,Football\n18,20,A\n", "line 1: '0:2x' is no time"),
     ("x.csv", "\n# x\nO,18,Football\n", "line 3: 'O' is no time"),
@@ -234,6 +236,12 @@ def test_errors_name_the_line(tmp_path, name, text, mentions):
     with pytest.raises(ValueError) as error:
         read_labels(tmp_path / name)
     assert str(error.value).startswith(str(tmp_path / name)) and mentions in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["0,5,4,0.93\n", "0,5,4,\n", "start,end,class,comment\n0,5,4,good\n", "0;5;4;good\n", "0,5;22,4;4\n"])
+def test_classes_that_are_numbers(tmp_path, text):
+    (tmp_path / "x.csv").write_text(text)
+    assert [label.class_name for label in read_labels(tmp_path / "x.csv")] == ["4"]
 
 
 def test_gaps_are_filled(tmp_path):
