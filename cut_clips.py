@@ -30,6 +30,7 @@ import video
 from clip_sources import clip_path
 from console import count, print
 from cut_plan import Numbers, Recording, choose_splits, earlier_stretches, find_stretches, plan
+from names import alike_classes
 
 MOST_LINES = 20  # of one kind of warning
 
@@ -49,10 +50,14 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
     frames = round(Fraction(seconds) * source.fps)
     if frames < 1:
         raise ValueError(f"--seconds {float(seconds):g} is less than a frame of {recording}")
-    labels = check_end(label_files.read_labels(labels_file, edl_class), labels_file, source)
+    labels = check_start(label_files.read_labels(labels_file, edl_class), labels_file, source)
+    labels = check_end(labels, labels_file, source)
     if rest:
         label_files.check_class(rest)
-        labels = label_files.fill_gaps(labels, source.seconds, rest)
+        labels = [label._replace(start=picture_start(label, source))
+                  for label in label_files.fill_gaps(labels, source.seconds, rest)
+                  if label.end > picture_start(label, source)]
+    warn_of_alike({label.class_name for label in labels}, data_dir)
     stretches = find_stretches(labels, source.fps)
     if not os.path.isdir(data_dir):  # before it is made
         check_lengths(stretches, frames, source, labels_file, lambda class_name: False)
@@ -94,7 +99,15 @@ def open_recording(path):
     """The Recording in a file. Raises OSError or ValueError, naming it, if there is none."""
     info = video.probe(path)
     frames = info.frames or video.count_frames(path)
-    return Recording(path, info.fps, frames / float(info.fps), clip_sources.fingerprint(path))
+    start = float(cutting.first_picture(path, info.fps))
+    # In whole frames, as cutting.ClipCutter counts them.
+    end = math.floor(Fraction(start) * info.fps + Fraction(1, 2)) + frames
+    return Recording(path, info.fps, frame_time(end, info.fps), clip_sources.fingerprint(path), start)
+
+
+def frame_time(number, fps):
+    """When a frame begins, in seconds, rounded down: the next one must not be the first at or after it."""
+    return math.floor(10 ** 6 * number / Fraction(fps)) / 10 ** 6
 
 
 def cut_new(source, new, data_dir, quiet):
@@ -120,6 +133,33 @@ def cut_new(source, new, data_dir, quiet):
             processes.kill_all()
             raise
     return problems
+
+
+def picture_start(label, source):
+    """When a label starts, or the recording's picture, if that is later than cutting.ClipCutter makes up
+    for."""
+    if label.start >= source.start - 1.5 / float(source.fps):
+        return label.start
+    return frame_time(math.floor(Fraction(source.start) * source.fps + Fraction(1, 2)), source.fps)
+
+
+def check_start(labels, labels_file, source):
+    """The labels, one that starts before the recording's picture starting with it. Raises ValueError if one
+    ends before."""
+    for label in labels:
+        if label.end <= picture_start(label, source):
+            raise ValueError(f"{labels_file}, line {label.line}: ends at {label.end:.3f} s, but the picture "
+                             f"of {source.path} begins at {source.start:.3f} s; leave the label out")
+    return [label._replace(start=picture_start(label, source)) for label in labels]
+
+
+def warn_of_alike(classes, data_dir):
+    """Prints which classes of labels and of the dataset are probably one."""
+    folder = os.path.join(data_dir, "train")
+    with contextlib.suppress(OSError):
+        classes = classes | {entry.name for entry in os.scandir(folder)
+                             if entry.is_dir() and not entry.name.startswith(".")}
+    print_some(alike_classes(data_dir, classes))
 
 
 def check_end(labels, labels_file, source):

@@ -18,6 +18,7 @@ class Recording:
     fps: Fraction
     seconds: float
     fingerprint: str  # see clip_sources
+    start: float = 0.0  # when its first picture is shown, in seconds from its beginning
 
 
 class Stretch(NamedTuple):

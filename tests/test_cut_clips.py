@@ -3,12 +3,16 @@ import csv
 import os
 import shutil
 import subprocess
+from fractions import Fraction
 
 import pytest
 from conftest import assert_one_line_error, count_frames, run, variable_rate
 
+import cut_clips
+import cutting
 import locks
 import video
+from labels import Label
 
 LABELS = "start,end,class\n0,4.1,Football\n4.1,7,Commercial\n7,10.5,Football\n10.5,14,Commercial\n14,16,Football\n"
 
@@ -217,3 +221,53 @@ def test_a_recording_that_ends_early_is_named(recordings, tmp_path):
     failed = [line for line in result.stderr.splitlines() if "short.mp4: at " in line]
     assert failed and f"{len(failed)} failed" in result.stdout
     assert all(count_frames(tmp_path / "data" / path) == 25 for path in clips(tmp_path)) and clips(tmp_path)
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ()])
+def test_classes_that_look_alike_are_named(recordings, tmp_path, options):
+    """Among the labels, and between them and the dataset."""
+    (tmp_path / "data/train/advert").mkdir(parents=True)
+    result = cut(tmp_path, recordings / "25.mp4", "--seconds", 1, *options, labels="0,2,Match\n2,4,match\n4,6,Advert\n")
+    assert result.returncode == 0, result.stderr
+    assert "Classes 'Match' and 'match' are taken for 2" in result.stderr
+    assert "Classes 'Advert' and 'advert' are taken for 2" in result.stderr and result.stderr.count("look alike") == 2
+
+
+@pytest.fixture
+def late(recordings, monkeypatch):
+    """A recording of 16 s whose picture begins at 2.01 s, a quarter of a frame after frame 50."""
+    monkeypatch.setattr(cutting, "first_picture", lambda path, fps: 2.01)
+    return recordings / "25.mp4"
+
+
+def test_labels_of_a_picture_that_begins_late(late, tmp_path):
+    """What is before the picture has no clips, what is near its end has."""
+    source = cut_clips.open_recording(late)
+    assert (source.start, source.seconds) == (2.01, 18.0)
+    result = cut(tmp_path, late, "--seconds", 2, "--dry-run", labels="0,5.9,A\n5.9,13,B\n14,18,A\n")
+    assert result.returncode == 0 and "6 clips of 50 frames" in result.stdout, result.stderr
+    result = cut(tmp_path, late, "--seconds", 2, "--dry-run", "--rest", "C", labels="0.5,7,A\n7,14,B\n")
+    assert result.returncode == 0 and "C: 2 clips to train on" in result.stdout and "A: 2 clips" in result.stdout, result.stderr
+    assert_one_line_error(cut(tmp_path, late, labels="0,1.9,A\n5,9,B\n"), 1, "labels.csv, line 1: ends at 1.900 s, but the picture of ",
+                          "begins at 2.010 s; leave the label out")
+    assert_one_line_error(cut(tmp_path, late, labels="5,18.6,A\n"), 1, "labels.csv, line 1: ends at 18.600 s, but")
+
+
+@pytest.mark.parametrize("start, shown_from", [(0.0, 2.0), (1.96, 1.96), (1.94, 2.0), (2.5, 2.5)])
+def test_a_label_starts_with_the_picture_if_it_is_much_later(late, start, shown_from):
+    (label,) = cut_clips.check_start([Label(start, 9.0, "A", 1)], "labels.csv", cut_clips.open_recording(late))
+    assert label.start == shown_from
+
+
+@pytest.mark.parametrize("fps, frames", [(Fraction(30000, 1001), 100), (Fraction(25), 33), (Fraction(24000, 1001), 4567)])
+def test_a_recording_ends_after_its_last_frame(fps, frames):
+    """Times are rounded to microseconds: not to one in which another frame would begin."""
+    assert -(-Fraction(f"{cut_clips.frame_time(frames, fps):.6f}") * fps // 1) == frames
+
+
+def test_a_recording_whose_sound_begins_first(recordings, tmp_path):
+    """As cutting.py finds it: the plan has no clip that can't be cut."""
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-itsoffset", "2", "-i", recordings / "25.mp4", "-f", "lavfi", "-i",
+                    "sine=duration=18", "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", tmp_path / "late.mkv"], check=True)
+    result = cut(tmp_path, "late.mkv", "--seconds", 1, labels="0,4,A\n4,9,B\n14,18,A\n")
+    assert result.returncode == 0 and "11 clips cut, 0 were there already, 0 failed" in result.stdout, (result.stdout, result.stderr)
