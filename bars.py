@@ -47,7 +47,7 @@ class _Lines(_Bar):
     monitor_interval = 0  # no thread that would redraw it
 
     def __init__(self, *arguments, bar_format=None, **options):
-        self._shown, self._shown_at = 0, None
+        self._shown, self._shown_at, self._ended = 0, None, False
         super().__init__(*arguments, **{**options, "mininterval": 0, "miniters": 0})
         self._shown_at = self.start_t if not self.disable else None
 
@@ -63,7 +63,8 @@ class _Lines(_Bar):
 
     def close(self):
         if not self.disable:
-            if self.n != self._shown:
+            # The total may have been corrected since: all was done, and no line said so.
+            if self.n != self._shown or self.total and self.n >= self.total and not self._ended:
                 self._show()
             self.disable = True
             self._decr_instances(self)
@@ -80,6 +81,7 @@ class _Lines(_Bar):
             text.append(f"{rate:.1f} {units}/s")
         if self.total and self.n >= self.total:
             text.append(f"{self.format_interval(round(seconds))} in all")
+            self._ended = True
         elif self.total and rate:
             text.append(f"{self.format_interval(round((self.total - self.n) / rate))} left")
         print(f"{self.desc.removesuffix(': ')}: {', '.join(text)}", file=sys.stderr, flush=True)

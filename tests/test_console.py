@@ -124,6 +124,17 @@ def test_a_log_gets_a_line_after_30_seconds(clock, capsys, total):
     assert len(lines) == 4 and "60 " in lines[0] and "2.0 frames/s" in lines[0] and "190 " in lines[-1]
 
 
+def test_a_total_that_was_too_high_still_ends_with_100_percent(clock, capsys):
+    """99 % were shown when the last frame came, and then it was known to be the last."""
+    with bars.progress(total=2501, unit="frame", desc="Classifying", quiet=False) as bar:
+        clock.now += 31
+        bar.update(2500)
+        bar.total = bar.n
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("Classifying: 99 %, 2500 of 2501 frames")
+    assert lines[1] == "Classifying: 100 %, 2500 of 2500 frames, 80.6 frames/s, 00:31 in all"
+
+
 def test_a_bar_over_things(clock, capsys):
     assert list(bars.progress(iter("abc"), total=3, unit="clip", desc="a\x1b[1m", quiet=False)) == list("abc")
     assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
