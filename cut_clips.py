@@ -100,6 +100,9 @@ def open_recording(path):
     info = video.probe(path)
     frames = info.frames or video.count_frames(path)
     start = float(cutting.first_picture(path, info.fps))
+    if start * info.fps > 1.5 and info.frames:
+        # Some headers tell how long sound and picture are together. MPEG-TS may have packets of half a frame.
+        frames = min(frames, video._packets(path)[0] or frames)
     # In whole frames, as cutting.ClipCutter counts them.
     end = math.floor(Fraction(start) * info.fps + Fraction(1, 2)) + frames
     return Recording(path, info.fps, frame_time(end, info.fps), clip_sources.fingerprint(path), start)

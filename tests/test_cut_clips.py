@@ -271,3 +271,11 @@ def test_a_recording_whose_sound_begins_first(recordings, tmp_path):
                     "sine=duration=18", "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", tmp_path / "late.mkv"], check=True)
     result = cut(tmp_path, "late.mkv", "--seconds", 1, labels="0,4,A\n4,9,B\n14,18,A\n")
     assert result.returncode == 0 and "11 clips cut, 0 were there already, 0 failed" in result.stdout, (result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize("name", ["late.mkv", "late.ts"])
+def test_sound_before_and_behind_the_picture(recordings, tmp_path, name):
+    """Their headers tell only how long both are together."""
+    subprocess.run([video.find_ffmpeg(), "-v", "error", "-itsoffset", "1.96", "-i", recordings / "25.mp4", "-f", "lavfi", "-i",
+                    "sine=duration=21", "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", tmp_path / name], check=True)
+    assert cut_clips.open_recording(tmp_path / name).seconds == pytest.approx(17.96, abs=0.1)
