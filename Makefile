@@ -8,7 +8,7 @@ demo: $(VENV)/.installed
 	sh data/demo/demo.sh $(VENV)/bin/python
 
 test: $(VENV)/.installed-tests
-	$(VENV)/bin/python -m pytest -q -m "not slow" tests
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests
 
 test-slow: $(VENV)/.installed-tests
 	$(VENV)/bin/python -m pytest -q -m slow tests

@@ -15,6 +15,7 @@ import contextlib
 import math
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from fractions import Fraction
 
@@ -133,7 +134,11 @@ def cut_new(source, new, data_dir, quiet):
                     problems.append(str(error))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            processes.kill_all()
+            if cutter:
+                cutter.stop()
+            while not all(future.done() for future in futures):  # one may just start its next ffmpeg
+                processes.kill_all()
+                time.sleep(0.05)
             raise
     return problems
 

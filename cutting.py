@@ -41,8 +41,13 @@ class ClipCutter:
     def __init__(self, recording, fps):
         self._recording, self._fps = recording, fps
         self._first_time = first_picture(recording, fps)
+        self._stopped = False
         self._counts = video.is_program_stream(recording)
         self._nearest = COUNTED_FROM if self._counts else 0  # place in MARGINS: the nearest that has not failed yet
+
+    def stop(self):
+        """Lets threads that cut begin nothing more."""
+        self._stopped = True
 
     def cut(self, start, frames, path):
         """Encodes a clip of exactly so many frames from the frame that is shown at `start`, in seconds from the recording's
@@ -57,6 +62,8 @@ class ClipCutter:
         first = self._first_time + float(number / self._fps)  # when that frame is shown
         early = first - 0.5 / float(self._fps)  # a time is rounded somewhere on its way, and its frame must not be missed
         for place in range(self._nearest, len(MARGINS)):
+            if self._stopped:
+                raise ValueError(f"{self._recording}: stopped")
             margin = MARGINS[place]
             seek = () if margin is None or margin >= early else ("-ss", f"{early - margin:.6f}", "-noaccurate_seek")
             if self._cut(seek, number, first, early, frames, path):

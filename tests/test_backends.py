@@ -47,7 +47,7 @@ def probabilities(path):
     return np.array([list(window["probabilities"].values()) for window in json.loads(path.read_text())["windows"]])
 
 
-@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow),
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.slow), pytest.param("torch", marks=pytest.mark.slow),
                                      pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_a_backend_does_the_whole_job(project, match, random_weights, backend):
     pytest.importorskip(backend)

@@ -43,6 +43,7 @@ def workers():
     return found
 
 
+@pytest.mark.slow
 def test_features_are_the_same_though_a_worker_dies(copy, nodes):
     expected = sequences(copy / "data/sequences")
     shutil.rmtree(copy / "data/sequences")

@@ -116,7 +116,8 @@ def test_sources_that_cannot_be_opened(project, tmp_path):
         assert_one_line_error(run(tmp_path, *arguments, "--stream", "--", source), 2, f"--stream {source}: expected")
     assert_one_line_error(run(tmp_path, *arguments, "77", "--stream", "--hop", 5), 2, "--hop 5 would leave gaps")
     # Never asked for, never opened.
-    assert_one_line_error(run(tmp_path, *arguments, "tcp://127.0.0.1:9"), 1, "tcp://127.0.0.1:9: no such video file")
+    result = run(tmp_path, *arguments, "tcp://127.0.0.1:9")
+    assert result.returncode == 2 and "error: tcp://127.0.0.1:9 is an address (or a camera): add --stream" in result.stderr
 
 
 def test_a_live_playlist_opens_no_file(tmp_path):

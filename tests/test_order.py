@@ -14,6 +14,7 @@ import order  # noqa: E402
 import recipe  # noqa: E402
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fill", pytest.param("light", marks=pytest.mark.slow)])
 def test_order_tells_what_no_average_of_frames_can(kind, tmp_path):
     order.render(kind, str(tmp_path), train_scenes=80, test_scenes=20)

@@ -20,6 +20,7 @@ def run(folder, script, *arguments):
     return result
 
 
+@pytest.mark.slow
 def test_real_clips_of_mixed_sizes_rates_and_containers(shared_clips, shared_weights, tmp_path):
     """Four training and two test clips of Punch (avi, 320x240, 25 fps) and Street (mp4, many sizes and rates)."""
     for split, count in (("train", 4), ("test", 2)):
