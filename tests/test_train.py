@@ -255,7 +255,8 @@ def test_an_interrupted_extraction_goes_on_where_it_was(copy):
     done = {path: path.stat().st_mtime_ns for path in copy.rglob("*.npy")}
     assert 0 < len(done) < 8 and not list(copy.rglob("*.tmp"))
     result = run(copy, "extract_features.py", *arguments)
-    assert result.returncode == 0 and f"{8 - len(done)} sequences extracted, {len(done)} w" in result.stdout
+    assert result.returncode == 0 and (f"{8 - len(done)} sequences extracted, {len(done)} "
+                                       f"{'was' if len(done) == 1 else 'were'} there already") in result.stdout
     assert all(path.stat().st_mtime_ns == before for path, before in done.items()) and len(list(copy.rglob("*.npy"))) == 8
 
 
