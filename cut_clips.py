@@ -103,7 +103,7 @@ def open_recording(path):
     start = float(cutting.first_picture(path, info.fps))
     if start * info.fps > 1.5 and info.frames:
         # Some headers tell how long sound and picture are together. MPEG-TS may have packets of half a frame.
-        frames = min(frames, video._packets(path)[0] or frames)
+        frames = min(frames, video.read_packets(path)[0] or frames)
     # In whole frames, as cutting.ClipCutter counts them.
     end = math.floor(Fraction(start) * info.fps + Fraction(1, 2)) + frames
     return Recording(path, info.fps, frame_time(end, info.fps), clip_sources.fingerprint(path), start)
@@ -237,12 +237,12 @@ def describe_earlier(gone, namesakes, recording, data_dir, dry_run):
               f"{'fits' if len(gone) == 1 else 'fit'} the labels and --seconds and "
               f"{'would be' if dry_run else 'is' if len(gone) == 1 else 'are'} removed, with frames and "
               f"features:")
-        print("\n".join(listed(gone)))
+        print(*listed(gone), sep="\n")
     if namesakes:
         print(f"{os.path.join(data_dir, data.CLIPS_FILE)}: {count(len(namesakes), 'clip')} of another file "
               f"named {os.path.basename(recording)} {'stays' if len(namesakes) == 1 else 'stay'}; if it "
               f"showed the same, delete:", file=sys.stderr)
-        print("\n".join(listed(namesakes)), file=sys.stderr)
+        print(*listed(namesakes), sep="\n", file=sys.stderr)
 
 
 def listed(cuts):

@@ -155,6 +155,8 @@ def test_corrected_labels_replace_clips(match_recording, tmp_path):
         count = sum(row[:2] == [split, class_name] for row in gone)
         assert f"  {split}/{class_name}: {count} clip" in result.stdout
     assert f"{len(gone)} clips of it no longer fit" in result.stdout
+    named = result.stdout.partition("features:\n")[2]
+    assert named.startswith("  t") and "\\n" not in result.stdout  # a split and class a line, none of them escaped
 
 
 def test_other_seconds_replace_all(match_recording, tmp_path, quick):
