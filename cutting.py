@@ -32,8 +32,8 @@ class ClipCutter:
     """Cuts clips from one recording, exact to the frame whatever its container; threads may share it.
 
     ffmpeg's `-ss` finds its place in an index. MPEG-TS and MPEG-PS have none, and there it lands up to a group of pictures
-    late. So it is sent well before the clip, and the first frame that comes out tells whether it landed there: if not, from
-    farther away, at last from the recording's beginning. `-copyts -start_at_zero` keeps the recording's own times.
+    late. So it is sent well before the clip, to where a key frame comes before the clip does: if none does, from farther away, at
+    last from the recording's beginning. `-copyts -start_at_zero` keeps the recording's own times.
 
     recording: path of a video. fps: its frame rate, a Fraction.
     """
@@ -65,7 +65,7 @@ class ClipCutter:
             if self._stopped:
                 raise ValueError(f"{self._recording}: stopped")
             margin = MARGINS[place]
-            seek = () if margin is None or margin >= early else ("-ss", f"{early - margin:.6f}", "-noaccurate_seek")
+            seek = _seek_before(early, margin)
             if self._cut(seek, number, first, early, frames, path):
                 self._nearest = max(self._nearest, place)
                 return
@@ -109,6 +109,11 @@ class ClipCutter:
         before = round((first - self._first_time) * float(self._fps))  # in the recording
         skipped = number - before
         return skipped if skipped >= 0 else None
+
+
+def _seek_before(time, margin):
+    """ffmpeg's arguments to begin a margin, one of MARGINS, before a time, both in seconds; none to begin at the beginning."""
+    return () if margin is None or margin >= time else ("-ss", f"{time - margin:.6f}", "-noaccurate_seek")
 
 
 def first_picture(recording, fps):
@@ -209,7 +214,7 @@ def _copy_stretches(timeline, stretches, folder, title):
 def _key_frame_before(recording, time):
     """When the last key frame is shown that is shown at or before a time, both in seconds; 0 if there is none."""
     for margin in MARGINS:
-        seek = () if margin is None or margin >= time else ("-ss", f"{time - margin:.6f}", "-noaccurate_seek")
+        seek = _seek_before(time, margin)
         times = video.find_times(recording, ("-skip_frame", "nokey", *RECORDING_TIMES, *seek), until=time + 0.001)
         if len(times):
             return float(times.max())
@@ -225,10 +230,12 @@ def _copy(recording, key_frame, end, path):
     that is shown after the time that it is sent to. And in some containers it looks 0.13 s before that time (dts_heuristic
     in ffmpeg's ffmpeg_demux.c), so that it may land one key frame too early.
     """
-    for seek in (key_frame + 0.001, key_frame + 0.132, key_frame + 0.001):
+    for seek in (key_frame + 0.001, key_frame + 0.132):
         landed = video.find_times(recording, (*RECORDING_TIMES, "-ss", f"{seek:.6f}", "-noaccurate_seek"), most=1)
         if len(landed) and abs(landed[0] - key_frame) < 0.002:
             break
+    else:
+        seek = key_frame + 0.001
     # A millisecond less: the frame that begins at `end` must not come along for a rounded time.
     _run(["-ss", f"{seek:.6f}", "-t", f"{end - seek - 0.001:.6f}", *video.source(recording), *COPIED,
           "-avoid_negative_ts", "make_zero"], path)
@@ -255,7 +262,7 @@ def _begins_anew(part):
 
 def _exact_arguments(timeline, stretches):
     """ffmpeg's arguments to encode these stretches, [start, end] in seconds, one after the other."""
-    early = 0.5 / float(timeline.fps)  # half a frame, see cut_clip
+    early = 0.5 / float(timeline.fps)  # half a frame, see ClipCutter.cut
     inside = "+".join(f"gte(t,{start - early:.6f})*lt(t,{end - early:.6f})" for start, end in stretches)
     previous, cuts = 0.0, []
     for start, end in stretches:

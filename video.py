@@ -97,7 +97,7 @@ def probe(path):
         raise ValueError(f"{path}: its frames have {width}x{height} pixels; more than {MAX_PIXELS} need --max-pixels")
     # Of a GIF the header has no rate, and what OpenCV makes of its first frames is off by a tenth: they are timed in 1/100 s.
     if _is_gif(path):
-        frames, end, _ = _packets(path)
+        frames, end, _ = read_packets(path)
         fps = frames / end if end > 0 else 0
     if not 0 < fps <= MAX_FPS:
         fps, frames = _measure_fps(path)
@@ -411,10 +411,10 @@ def read_ppm(stream):
 def last_duration(path, time):
     """For how many seconds a video's last frame is shown, as its header says; None where that tells nothing. time: when it
     begins, in seconds."""
-    return _packets(path, time - 1)[2] or None  # some round their times
+    return read_packets(path, time - 1)[2] or None  # some round their times
 
 
-def _packets(path, start=0.0):
+def read_packets(path, start=0.0):
     """(number, end of the last one that is shown, its duration) of a video's frames, times in seconds; of those from the key
     frame before `start` on. As its headers say: nothing is decoded."""
     command = [find_ffmpeg(), "-nostdin", "-v", "error", *(("-ss", f"{start:.3f}") if start > 0 else ()), *source(path),
