@@ -16,7 +16,7 @@ test-slow: $(VENV)/.installed-tests
 # Keras on TensorFlow, jax and torch, and training shared by two devices.
 test-backends: $(VENV)/.installed-tests
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements-backends.txt
-	$(VENV)/bin/python -m pytest -q tests/test_backends.py tests/test_devices.py
+	$(VENV)/bin/python -m pytest -q tests/training/test_backends.py tests/training/test_devices.py
 
 clean-demo:
 	cd data/demo && rm -rf train test sequences checkpoints logs reports data_file.csv clips.csv labels.csv Football.mp4 \

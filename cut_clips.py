@@ -11,6 +11,7 @@ known by its content, so it may be moved or renamed.
 
     python cut_clips.py Football.mp4 labels.csv --seconds 3
 """
+
 import contextlib
 import math
 import os
@@ -19,25 +20,41 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from fractions import Fraction
 
-import cli
-import clip_sources
-import clips
-import cutting
-import data
-import files
-import labels as label_files
-import processes
-import video
-from clip_sources import clip_path
-from console import count, print
-from cut_plan import Numbers, Recording, choose_splits, earlier_stretches, find_stretches, plan
-from names import alike_classes
+from vidclass import atomic, cli, locking, processes
+from vidclass.console import count, print
+from vidclass.dataset import clips_csv
+from vidclass.dataset.clips import EXTENSIONS
+from vidclass.dataset.cut_plan import (
+    Numbers,
+    Recording,
+    choose_splits,
+    earlier_stretches,
+    find_stretches,
+    plan,
+)
+from vidclass.dataset.data_file import SPLITS
+from vidclass.dataset.labels import check_class, fill_gaps, read_labels
+from vidclass.names import alike_classes
+from vidclass.progress import progress
+from vidclass.video.cutting import ClipCutter, first_picture
+from vidclass.video.probe import count_frames, probe, read_packets
 
 MOST_LINES = 20  # of one kind of warning
 
 
-def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, seed=0,
-              edl_class="Commercial", rest=None, dry_run=False, quiet=False, redraw=False):
+def cut_clips(
+    recording,
+    labels_file,
+    seconds,
+    data_dir="data",
+    test_split=0.2,
+    seed=0,
+    edl_class="Commercial",
+    rest=None,
+    dry_run=False,
+    quiet=False,
+    redraw=False,
+):
     """Cuts clips, in place of those that were cut of the recording before. Returns the number of those that
     failed.
 
@@ -51,80 +68,93 @@ def cut_clips(recording, labels_file, seconds, data_dir="data", test_split=0.2, 
     frames = round(Fraction(seconds) * source.fps)
     if frames < 1:
         raise ValueError(f"--seconds {float(seconds):g} is less than a frame of {recording}")
-    labels = check_start(label_files.read_labels(labels_file, edl_class), labels_file, source)
+    labels = check_start(read_labels(labels_file, edl_class), labels_file, source)
     labels = check_end(labels, labels_file, source)
     if rest:
-        label_files.check_class(rest)
-        labels = [label._replace(start=picture_start(label, source))
-                  for label in label_files.fill_gaps(labels, source.seconds, rest)
-                  if label.end > picture_start(label, source)]
+        check_class(rest)
+        labels = [
+            label._replace(start=picture_start(label, source))
+            for label in fill_gaps(labels, source.seconds, rest)
+            if label.end > picture_start(label, source)
+        ]
     warn_of_alike({label.class_name for label in labels}, data_dir)
     stretches = find_stretches(labels, source.fps)
     if not os.path.isdir(data_dir):  # before it is made
         check_lengths(stretches, frames, source, labels_file, lambda class_name: False)
     if not dry_run:
         os.makedirs(data_dir, exist_ok=True)
-    with contextlib.nullcontext() if dry_run else files.locked(data_dir):
-        known = clip_sources.read(data_dir)
-        earlier, namesakes = clip_sources.find_recording(known, recording, source.fingerprint)
+    with contextlib.nullcontext() if dry_run else locking.locked(data_dir):
+        known = clips_csv.read(data_dir)
+        earlier, namesakes = clips_csv.find_recording(known, recording, source.fingerprint)
         listed_before = set(earlier)
         others = [cut for cut in known if cut not in listed_before]
-        too_short = check_lengths(stretches, frames, source, labels_file,
-                                  lambda class_name: has_others(data_dir, "train", class_name, earlier))
+        too_short = check_lengths(
+            stretches,
+            frames,
+            source,
+            labels_file,
+            lambda class_name: has_others(data_dir, "train", class_name, earlier),
+        )
         stretches = [stretch for stretch in stretches if stretch.starts(frames)]
         before = [] if redraw else earlier_stretches(earlier, source.fps)
         splits = choose_splits(stretches, frames, before, test_split, seed)
         cuts = plan(stretches, splits, frames, source, earlier, Numbers(data_dir, known))
         planned = {cut[:3] for cut in cuts}
         gone = [cut for cut in earlier if cut[:3] not in planned]
-        new = [cut for cut in cuts if not os.path.exists(clip_path(data_dir, cut))]
-        describe(cuts, new, data_dir, earlier, source)
+        new = [cut for cut in cuts if not os.path.exists(clips_csv.clip_path(data_dir, cut))]
+        describe_plan(cuts, new, data_dir, earlier, source)
         describe_earlier(gone, namesakes, recording, data_dir, dry_run)
         print_some(too_short)
         if dry_run:
             return 0
         # Before anything else, and with the clips that go: a run that was killed is taken up by the next one.
-        clip_sources.write(data_dir, [*others, *cuts, *gone])
+        clips_csv.write(data_dir, [*others, *cuts, *gone])
         if gone:
-            clip_sources.remove(data_dir, gone)
-            clip_sources.write(data_dir, [*others, *cuts])
+            clips_csv.remove(data_dir, gone)
+            clips_csv.write(data_dir, [*others, *cuts])
         problems = cut_new(source, new, data_dir, quiet)
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
-    print(f"{count(len(new) - len(problems), 'clip')} cut, {len(cuts) - len(new)} "
-          f"{'was' if len(cuts) - len(new) == 1 else 'were'} there already, {len(problems)} failed")
+    print(
+        f"{count(len(new) - len(problems), 'clip')} cut, {len(cuts) - len(new)} "
+        f"{'was' if len(cuts) - len(new) == 1 else 'were'} there already, {len(problems)} failed"
+    )
     return len(problems)
 
 
 def open_recording(path):
     """The Recording in a file. Raises OSError or ValueError, naming it, if there is none."""
-    info = video.probe(path)
-    frames = info.frames or video.count_frames(path)
-    start = float(cutting.first_picture(path, info.fps))
+    info = probe(path)
+    frames = info.frames or count_frames(path)
+    start = float(first_picture(path, info.fps))
     if start * info.fps > 1.5 and info.frames:
         # Some headers tell how long sound and picture are together. MPEG-TS may have packets of half a frame.
-        frames = min(frames, video.read_packets(path)[0] or frames)
+        frames = min(frames, read_packets(path)[0] or frames)
     # In whole frames, as cutting.ClipCutter counts them.
     end = math.floor(Fraction(start) * info.fps + Fraction(1, 2)) + frames
-    return Recording(path, info.fps, frame_time(end, info.fps), clip_sources.fingerprint(path), start)
+    return Recording(path, info.fps, frame_time(end, info.fps), clips_csv.fingerprint(path), start)
 
 
 def frame_time(number, fps):
     """When a frame begins, in seconds, rounded down: the next one must not be the first at or after it."""
-    return math.floor(10 ** 6 * number / Fraction(fps)) / 10 ** 6
+    return math.floor(10**6 * number / Fraction(fps)) / 10**6
 
 
 def cut_new(source, new, data_dir, quiet):
     """Cuts those clips. Returns what was wrong with those that failed, a list of lines."""
-    from bars import progress
     problems = []
-    with progress(total=len(new), unit="clip", desc="Cutting", quiet=quiet or not new) as bar, \
-            ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for folder in {os.path.dirname(clip_path(data_dir, cut)) for cut in new}:
+    with (
+        progress(total=len(new), unit="clip", desc="Cutting", quiet=quiet or not new) as bar,
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+    ):
+        for folder in {os.path.dirname(clips_csv.clip_path(data_dir, cut)) for cut in new}:
             os.makedirs(folder, exist_ok=True)
-            files.sweep(folder)
-        cutter = cutting.ClipCutter(source.path, source.fps) if new else None
-        futures = [pool.submit(cutter.cut, Fraction(cut.start), cut.frames, clip_path(data_dir, cut)) for cut in new]
+            atomic.remove_stale_temporaries(folder)
+        cutter = ClipCutter(source.path, source.fps) if new else None
+        futures = [
+            pool.submit(cutter.cut, Fraction(cut.start), cut.frames, clips_csv.clip_path(data_dir, cut))
+            for cut in new
+        ]
         try:
             for future in as_completed(futures):
                 bar.update()
@@ -156,8 +186,10 @@ def check_start(labels, labels_file, source):
     ends before."""
     for label in labels:
         if label.end <= picture_start(label, source):
-            raise ValueError(f"{labels_file}, line {label.line}: ends at {label.end:.3f} s, but the picture "
-                             f"of {source.path} begins at {source.start:.3f} s; leave the label out")
+            raise ValueError(
+                f"{labels_file}, line {label.line}: ends at {label.end:.3f} s, but the picture "
+                f"of {source.path} begins at {source.start:.3f} s; leave the label out"
+            )
     return [label._replace(start=picture_start(label, source)) for label in labels]
 
 
@@ -165,8 +197,9 @@ def warn_of_alike(classes, data_dir):
     """Prints which classes of labels and of the dataset are probably one."""
     folder = os.path.join(data_dir, "train")
     with contextlib.suppress(OSError):
-        classes = classes | {entry.name for entry in os.scandir(folder)
-                             if entry.is_dir() and not entry.name.startswith(".")}
+        classes = classes | {
+            entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")
+        }
     print_some(alike_classes(data_dir, classes))
 
 
@@ -176,8 +209,10 @@ def check_end(labels, labels_file, source):
     for label in labels:
         if label.start >= source.seconds or label.end > source.seconds + 0.5 and not math.isinf(label.end):
             edge = f"starts at {label.start:.3f}" if math.isinf(label.end) else f"ends at {label.end:.3f}"
-            raise ValueError(f"{labels_file}, line {label.line}: {edge} s, but {source.path} is "
-                             f"{source.seconds:.3f} s long")
+            raise ValueError(
+                f"{labels_file}, line {label.line}: {edge} s, but {source.path} is "
+                f"{source.seconds:.3f} s long"
+            )
     return [label._replace(end=min(label.end, source.seconds)) for label in labels]
 
 
@@ -186,19 +221,26 @@ def check_lengths(stretches, frames, source, labels_file, has_others):
     has_others(class_name), whether the dataset has some that are not of this recording, says no."""
     seconds = frames / float(source.fps)
     if not any(stretch.starts(frames) for stretch in stretches):
-        raise ValueError(f"{labels_file}: no label is as long as a clip of {count(frames, 'frame')}, "
-                         f"{seconds:.3f} s: give fewer --seconds")
+        raise ValueError(
+            f"{labels_file}: no label is as long as a clip of {count(frames, 'frame')}, "
+            f"{seconds:.3f} s: give fewer --seconds"
+        )
     served = {stretch.class_name for stretch in stretches if stretch.starts(frames)}
     without = sorted({stretch.class_name for stretch in stretches} - served)
     for class_name in without:
         lengths = [stretch.end - stretch.start for stretch in stretches if stretch.class_name == class_name]
         if not has_others(class_name):
-            raise ValueError(f"{labels_file}: class {class_name} would get no clip, its longest label has "
-                             f"{max(lengths):.3f} s and a clip {seconds:.3f} s: give fewer --seconds, or "
-                             f"leave its {count(len(lengths), 'label')} out")
-    lines = [f"{labels_file}, line {stretch.line}: left out, {stretch.class_name} lasts "
-             f"{stretch.end - stretch.start:.3f} s there, a clip {seconds:.3f} s"
-             for stretch in stretches if not stretch.starts(frames)]
+            raise ValueError(
+                f"{labels_file}: class {class_name} would get no clip, its longest label has "
+                f"{max(lengths):.3f} s and a clip {seconds:.3f} s: give fewer --seconds, or "
+                f"leave its {count(len(lengths), 'label')} out"
+            )
+    lines = [
+        f"{labels_file}, line {stretch.line}: left out, {stretch.class_name} lasts "
+        f"{stretch.end - stretch.start:.3f} s there, a clip {seconds:.3f} s"
+        for stretch in stretches
+        if not stretch.starts(frames)
+    ]
     return lines + [f"{labels_file}: no clip of class {class_name}" for class_name in without]
 
 
@@ -207,41 +249,57 @@ def has_others(data_dir, split, class_name, own):
     folder = os.path.join(data_dir, split, class_name)
     names = (os.path.splitext(file) for file in (os.listdir(folder) if os.path.isdir(folder) else ()))
     own = {cut.name for cut in own if (cut.split, cut.class_name) == (split, class_name)}
-    return any(ending[1:].lower() in clips.EXTENSIONS and not name.startswith(".") and name not in own
-               for name, ending in names)
+    return any(
+        ending[1:].lower() in EXTENSIONS and not name.startswith(".") and name not in own
+        for name, ending in names
+    )
 
 
-def describe(cuts, new, data_dir, earlier, source):
+def describe_plan(cuts, new, data_dir, earlier, source):
     """Prints how many clips each class gets. earlier: Cuts of the recording that clips.csv lists."""
     for class_name in sorted({cut.class_name for cut in cuts}):
         own = [cut for cut in cuts if cut.class_name == class_name]
-        counts = {split: sum(cut.split == split for cut in own) for split in data.SPLITS}
+        counts = {split: sum(cut.split == split for cut in own) for split in SPLITS}
         stretches = len({cut.label_start for cut in own})
-        print(f"{class_name}: {count(counts['train'], 'clip')} to train on, {counts['test']} to test on, "
-              f"of {count(stretches, 'stretch')}")
-        for split, cure in (("test", "label more stretches, or give a greater --test-split"),
-                            ("train", "label more stretches")):
+        print(
+            f"{class_name}: {count(counts['train'], 'clip')} to train on, {counts['test']} to test on, "
+            f"of {count(stretches, 'stretch')}"
+        )
+        for split, cure in (
+            ("test", "label more stretches, or give a greater --test-split"),
+            ("train", "label more stretches"),
+        ):
             if not counts[split] and not has_others(data_dir, split, class_name, [*earlier, *cuts]):
                 again = ", or --redraw the splits" if stretches > 1 and earlier else ""
-                print(f"{class_name}: no clips to {split} on; {cure}{again}, or put clips of another "
-                      f"recording into {os.path.join(data_dir, split, class_name)}", file=sys.stderr)
+                print(
+                    f"{class_name}: no clips to {split} on; {cure}{again}, or put clips of another "
+                    f"recording into {os.path.join(data_dir, split, class_name)}",
+                    file=sys.stderr,
+                )
     frames = cuts[0].frames
-    print(f"{count(len(cuts), 'clip')} of {count(frames, 'frame')}, {frames / float(source.fps):.3f} s; "
-          f"{len(new)} to be cut")
+    print(
+        f"{count(len(cuts), 'clip')} of {count(frames, 'frame')}, {frames / float(source.fps):.3f} s; "
+        f"{len(new)} to be cut"
+    )
 
 
 def describe_earlier(gone, namesakes, recording, data_dir, dry_run):
     """Says which clips of an earlier cutting go, and that those of another file stay."""
     if gone:
-        print(f"{recording} was cut before; {count(len(gone), 'clip')} of it no longer "
-              f"{'fits' if len(gone) == 1 else 'fit'} the labels and --seconds and "
-              f"{'would be' if dry_run else 'is' if len(gone) == 1 else 'are'} removed, with frames and "
-              f"features:")
+        print(
+            f"{recording} was cut before; {count(len(gone), 'clip')} of it no longer "
+            f"{'fits' if len(gone) == 1 else 'fit'} the labels and --seconds and "
+            f"{'would be' if dry_run else 'is' if len(gone) == 1 else 'are'} removed, with frames and "
+            f"features:"
+        )
         print(*listed(gone), sep="\n")
     if namesakes:
-        print(f"{os.path.join(data_dir, data.CLIPS_FILE)}: {count(len(namesakes), 'clip')} of another file "
-              f"named {os.path.basename(recording)} {'stays' if len(namesakes) == 1 else 'stay'}; if it "
-              f"showed the same, delete:", file=sys.stderr)
+        print(
+            f"{os.path.join(data_dir, clips_csv.CLIPS_FILE)}: {count(len(namesakes), 'clip')} of another file "
+            f"named {os.path.basename(recording)} {'stays' if len(namesakes) == 1 else 'stay'}; if it "
+            f"showed the same, delete:",
+            file=sys.stderr,
+        )
         print(*listed(namesakes), sep="\n", file=sys.stderr)
 
 
@@ -258,8 +316,10 @@ def listed(cuts):
                 runs[-1][1] = number, beginning
             else:
                 runs.append([(number, beginning)] * 2)
-        texts = (f"{beginning}_{first}" + (f" to {last}" if last > first else "")
-                 for (first, beginning), (last, _) in runs)
+        texts = (
+            f"{beginning}_{first}" + (f" to {last}" if last > first else "")
+            for (first, beginning), (last, _) in runs
+        )
         lines.append(f"  {split}/{class_name}: {count(len(names), 'clip')}, {', '.join(texts)}")
     return lines
 
@@ -276,27 +336,54 @@ def main(argv=None):
     parser = cli.make_parser(__doc__)
     parser.add_argument("recording", help="the video to cut")
     parser.add_argument("labels", help="its labels: .csv, .edl, .srt, .vtt, or comskip's .txt")
-    parser.add_argument("--seconds", type=cli.seconds, default=Fraction(3),
-                        help="length of a clip (default: 3)")
-    parser.add_argument("--test-split", type=cli.fraction, default=0.2, metavar="SHARE",
-                        help="share of each class's clips for the test split, by whole labels (default: 0.2)")
-    parser.add_argument("--seed", type=cli.at_least(0), default=0,
-                        help="of the choice of test labels (default: 0)")
-    parser.add_argument("--edl-class", default="Commercial", metavar="CLASS",
-                        help="class of the stretches that an EDL or comskip marks (default: Commercial)")
-    parser.add_argument("--rest", metavar="CLASS",
-                        help="class of all that has no label (default: it isn't cut)")
-    parser.add_argument("--redraw", action="store_true",
-                        help="draw the test labels anew where the recording was cut before (default: footage "
-                             "keeps its split)")
+    parser.add_argument(
+        "--seconds", type=cli.seconds, default=Fraction(3), help="length of a clip (default: 3)"
+    )
+    parser.add_argument(
+        "--test-split",
+        type=cli.fraction,
+        default=0.2,
+        metavar="SHARE",
+        help="share of each class's clips for the test split, by whole labels (default: 0.2)",
+    )
+    parser.add_argument(
+        "--seed", type=cli.at_least(0), default=0, help="of the choice of test labels (default: 0)"
+    )
+    parser.add_argument(
+        "--edl-class",
+        default="Commercial",
+        metavar="CLASS",
+        help="class of the stretches that an EDL or comskip marks (default: Commercial)",
+    )
+    parser.add_argument(
+        "--rest", metavar="CLASS", help="class of all that has no label (default: it isn't cut)"
+    )
+    parser.add_argument(
+        "--redraw",
+        action="store_true",
+        help="draw the test labels anew where the recording was cut before (default: footage "
+        "keeps its split)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan, cut and remove nothing")
     cli.add_limit_option(parser)
     args = parser.parse_args(argv)
 
     def work():
-        failed = cut_clips(args.recording, args.labels, args.seconds, args.data_dir, args.test_split,
-                           args.seed, args.edl_class, args.rest, args.dry_run, args.quiet, args.redraw)
+        failed = cut_clips(
+            args.recording,
+            args.labels,
+            args.seconds,
+            args.data_dir,
+            args.test_split,
+            args.seed,
+            args.edl_class,
+            args.rest,
+            args.dry_run,
+            args.quiet,
+            args.redraw,
+        )
         return 1 if failed else 0
+
     return cli.run(work, args.debug)
 
 

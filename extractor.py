@@ -1,17 +1,21 @@
 """Frames in, the features of InceptionV3's avg_pool layer out: batches, streams of frames, image files."""
+
 import collections
 import itertools
-import queue
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
+from keras import backend
 
-import memory
-from inception import FEATURES_LENGTH, compile_network, load_network, weights_id
+from vidclass import memory, parallel
+from vidclass.features.identity import FEATURES_LENGTH, weights_id
+from vidclass.features.inception import compile_network, load_network
+from vidclass.video.images import read_image, resize
 
-# Batches that go through the network at once: while one waits at the end of a layer for its slowest thread, the other
-# works. Measured on 2 cores at 299x299: 1.05 to 1.15 times as fast as one, and 1.2 times at 720x1280.
+# Batches that go through the network at once: while one waits at the end of a layer for its slowest thread,
+# the other works. Measured on 2 cores at 299x299: 1.05 to 1.15 times as fast as one, and 1.2 times at
+# 720x1280.
 STREAMS = 2
 BATCH_PIXELS = 8 * 299 * 299  # of the images in a batch; larger batches aren't faster on a CPU
 GPU_BATCH_PIXELS = 64 * 299 * 299  # a guess, no GPU was at hand
@@ -29,15 +33,17 @@ class Extractor:
 
     .image_shape, .batch_size: images per batch, .weights_id: see the function weights_id.
 
-    Raises FileNotFoundError if there is no such file, ValueError if it doesn't fit InceptionV3 or the size is too
-    small, RuntimeError if the ImageNet weights can't be downloaded.
+    Raises FileNotFoundError if there is no such file, ValueError if it doesn't fit InceptionV3 or the size is
+    too small, RuntimeError if the ImageNet weights can't be downloaded.
     """
 
     def __init__(self, image_shape=(299, 299, 3), weights="imagenet", precision="float32"):
         height, width, channels = image_shape
         if min(height, width) < MIN_SIZE or channels != 3:
-            raise ValueError(f"InceptionV3 sees RGB images of at least {MIN_SIZE}x{MIN_SIZE}, not "
-                             f"{height}x{width} with {channels} channels")
+            raise ValueError(
+                f"InceptionV3 sees RGB images of at least {MIN_SIZE}x{MIN_SIZE}, not "
+                f"{height}x{width} with {channels} channels"
+            )
         self.image_shape = (height, width, channels)
         self.weights_id = weights_id(weights)
         self.batch_size = _batch_size(height * width)
@@ -54,10 +60,12 @@ class Extractor:
     def extract_batch(self, images):
         """The features of uint8 RGB images (n, height, width, 3), as float32 (n, 2048)."""
         if images.shape[1:] != self.image_shape:
-            raise ValueError(f"images of shape {images.shape[1:]}, the extractor was made for {self.image_shape}")
+            raise ValueError(
+                f"images of shape {images.shape[1:]}, the extractor was made for {self.image_shape}"
+            )
         size = min(self.batch_size, -(-len(images) // STREAMS)) or 1
         with ThreadPoolExecutor(STREAMS) as pool:
-            parts = pool.map(self._network, (images[i:i + size] for i in range(0, len(images), size)))
+            parts = pool.map(self._network, (images[i : i + size] for i in range(0, len(images), size)))
             return np.concatenate([np.zeros((0, FEATURES_LENGTH), np.float32), *parts])
 
     def stream(self, tagged_images):
@@ -66,8 +74,10 @@ class Extractor:
         tagged_images: iterable of (tag, uint8 RGB image of image_shape); a thread of its own runs it.
         Yields (tag, float32 (2048,)) in the same order.
         """
-        images = run_ahead(tagged_images, 2 * self.batch_size)
-        pending = collections.deque()  # (tags, future features) of the batches in the network, one of them waiting
+        images = parallel.run_ahead(tagged_images, 2 * self.batch_size)
+        pending = (
+            collections.deque()
+        )  # (tags, future features) of the batches in the network, one of them waiting
         with ThreadPoolExecutor(STREAMS) as pool:
             try:
                 while True:
@@ -87,85 +97,25 @@ class Extractor:
 
 def limit_threads(count):
     """Lets the network use so many threads of this process. To be called before anything is computed in it."""
-    import cv2
-    from keras import backend
     cv2.setNumThreads(1)  # images are loaded in threads of their own
     if backend.backend() == "tensorflow":
         import tensorflow as tf
+
         tf.config.threading.set_intra_op_parallelism_threads(count)
         tf.config.threading.set_inter_op_parallelism_threads(count)
     elif backend.backend() == "torch":
         import torch
+
         torch.set_num_threads(count)
 
 
 def _batch_size(pixels):
-    """How many images of so many pixels go through the network together, given the memory that this process may use."""
-    from keras import backend
+    """How many images of so many pixels go through the network together, given the memory that this process
+    may use."""
     gpu = False
     if backend.backend() == "tensorflow":
         import tensorflow as tf
+
         gpu = bool(tf.config.list_physical_devices("GPU"))
-    most = memory.limit() // 8 // (STREAMS * BYTES_PER_PIXEL * pixels)
+    most = memory.memory_limit() // 8 // (STREAMS * BYTES_PER_PIXEL * pixels)
     return max(1, min(most, round((GPU_BATCH_PIXELS if gpu else BATCH_PIXELS) / pixels)))
-
-
-def run_ahead(iterable, length=0):
-    """Yields the iterable's items, up to `length` of which a thread makes ahead (0: any number). Its exceptions come
-    through."""
-    items = queue.Queue(length)
-    stopped = threading.Event()
-
-    def put(item):
-        while not stopped.is_set():
-            try:
-                return items.put(item, timeout=0.1)
-            except queue.Full:
-                pass
-
-    def produce():
-        try:
-            for item in iterable:
-                put((item, None))
-                if stopped.is_set():
-                    break
-            put((None, StopIteration()))
-        except BaseException as error:
-            put((None, error))
-        finally:
-            if hasattr(iterable, "close"):
-                iterable.close()
-
-    thread = threading.Thread(target=produce, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = items.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
-
-
-def read_image(path):
-    """An image file as a uint8 RGB array (height, width, 3). Raises OSError, or ValueError if it is no image."""
-    import cv2
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    if image is None:
-        raise ValueError(f"{path}: not a readable image")
-    return image
-
-
-def resize(rgb, image_shape):
-    """A uint8 RGB image at the height and width of image_shape; averaging when it shrinks, bilinear when it grows."""
-    import cv2
-    height, width = image_shape[:2]
-    if rgb.shape[:2] == (height, width):
-        return rgb
-    shrinks = rgb.shape[0] * rgb.shape[1] > height * width
-    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -1,26 +1,39 @@
 """The networks that classify a sequence of features."""
+
 from dataclasses import replace
 
 import numpy as np
+from keras import Model, Sequential, backend, layers, optimizers
 
-import checkpoint
-from checkpoint import MODELS
+from vidclass.training.calibration import apply_temperature
+from vidclass.training.checkpoint import Checkpoint, write_checkpoint
+from vidclass.training.fast_lstm import LSTM
+from vidclass.training.metadata import MODELS, UNITS
 
-UNITS = {"lstm": 64, "bilstm": 64, "gru": 64, "article": 2048}
 ARTICLE_DENSE = 512
 
 
 class ResearchModel:
-    """A network from sequences (n, seq_length, features_length) to class probabilities (n, nb_classes), compiled.
+    """A network from sequences (n, seq_length, features_length) to class probabilities (n, nb_classes),
+    compiled.
 
-    model: "lstm", "bilstm", "gru", or "article" for the article's own network. saved_model: a checkpoint, its path or
-    opened, whose weights to take. units: width of the recurrent layer (None: the model's default).
+    model: "lstm", "bilstm", "gru", or "article" for the article's own network. saved_model: a checkpoint, its
+    path or opened, whose weights to take. units: width of the recurrent layer (None: the model's default).
 
-    .model: the keras.Model. .metadata: Metadata of the checkpoint it was loaded from, or None. .temperature: see predict.
+    .model: the keras.Model. .metadata: Metadata of the checkpoint it was loaded from, or None. .temperature:
+    see predict.
     """
 
-    def __init__(self, nb_classes, model="lstm", seq_length=40, saved_model=None, features_length=2048, units=None,
-                 dense=ARTICLE_DENSE):
+    def __init__(
+        self,
+        nb_classes,
+        model="lstm",
+        seq_length=40,
+        saved_model=None,
+        features_length=2048,
+        units=None,
+        dense=ARTICLE_DENSE,
+    ):
         if model not in MODELS:
             raise ValueError(f"no model is called {model}; there are {', '.join(MODELS)}")
         self.name = model
@@ -32,24 +45,25 @@ class ResearchModel:
         self.metadata = self._path = None
         self.temperature = 1.0
         self.model = self._build_article(bool(saved_model)) if model == "article" else self._build()
-        if isinstance(saved_model, checkpoint.Checkpoint):
+        if isinstance(saved_model, Checkpoint):
             self._take(saved_model)
         elif saved_model:
-            with checkpoint.Checkpoint(saved_model) as file:
+            with Checkpoint(saved_model) as file:
                 self._take(file)
 
     @classmethod
     def load(cls, path, optimizer=False):
         """A checkpoint, ours or one of the article's repository (whose .metadata is None).
 
-        optimizer: take the optimizer's state too, to go on training. Raises OSError if it can't be read, ValueError,
-        naming the file, if it is no checkpoint, of another model, or gives no probabilities.
+        optimizer: take the optimizer's state too, to go on training. Raises OSError if it can't be read,
+        ValueError, naming the file, if it is no checkpoint, of another model, or gives no probabilities.
         """
-        with checkpoint.Checkpoint(path) as file:
+        with Checkpoint(path) as file:
             model = cls(**file.arguments, saved_model=file)
             if optimizer:
                 file.take_optimizer(model.model)
-        # Weights can be finite and too large all the same. A trial, before hours of work go into the features.
+        # Weights can be finite and too large all the same. A trial, before hours of work go into the
+        # features.
         model.predict(np.full((1, model.seq_length or 2, model.features_length), 0.5, np.float32))
         return model
 
@@ -59,27 +73,40 @@ class ResearchModel:
         file.take_weights(self.model)
 
     def predict(self, sequences):
-        """Calibrated probabilities, float64 (n, nb_classes), of sequences (n, seq_length, features_length): those of the
-        network at its temperature. Raises ValueError, naming the checkpoint, if they are no numbers.
+        """Calibrated probabilities, float64 (n, nb_classes), of sequences (n, seq_length, features_length):
+        those of the network at its temperature. Raises ValueError, naming the checkpoint, if they are no
+        numbers.
         """
         probabilities = np.asarray(self.model.predict_on_batch(sequences))
         if not np.isfinite(probabilities).all():
-            raise ValueError(f"{self._path or 'the network'}: its probabilities are not all numbers (NaN), its weights are "
-                             f"too large; take another checkpoint")
-        return scale(probabilities, self.temperature)
+            raise ValueError(
+                f"{self._path or 'the network'}: its probabilities are not all numbers (NaN), its weights are "
+                f"too large; take another checkpoint"
+            )
+        return apply_temperature(probabilities, self.temperature)
 
     def save(self, path, metadata):
-        """Writes the checkpoint, whole or not at all. metadata: Metadata; its account of the network is filled in."""
-        checkpoint.write(path, self.model, replace(
-            metadata, model=self.name, units=self.units, dense=self.dense, features_length=self.features_length,
-            temperature=self.temperature))
+        """Writes the checkpoint, whole or not at all. metadata: Metadata; its account of the network is
+        filled in."""
+        write_checkpoint(
+            path,
+            self.model,
+            replace(
+                metadata,
+                model=self.name,
+                units=self.units,
+                dense=self.dense,
+                features_length=self.features_length,
+                temperature=self.temperature,
+            ),
+        )
 
     def set_normalization(self, mean, variance):
-        """Tells a network that standardises its features their statistics, each (features_length,); others ignore it.
+        """Tells a network that standardises its features their statistics, each (features_length,); others
+        ignore it.
 
         InceptionV3's features differ in scale by a factor of 25 between one set of weights and another.
         """
-        from keras import layers
         for layer in self.model.layers:
             if isinstance(layer, layers.Normalization):
                 # A feature that hardly ever varies would be blown up to noise.
@@ -88,22 +115,26 @@ class ResearchModel:
                 layer.finalize_state()
 
     def _build(self):
-        from keras import Model, layers, optimizers
-        from lstm import LSTM
         sequence = layers.Input((self.seq_length, self.features_length))
         frames = layers.Normalization()(sequence)  # see set_normalization
         # Features are dropped from all frames of a clip: noise from frame to frame would drown what changes.
         frames = layers.SpatialDropout1D(0.5)(frames)
-        # Few clips and 2048 features: a narrow projection learns less by heart than a wide recurrent layer. What a frame
-        # shows and how it differs from the clip's mean are projected apart: what stays the same drowns the rest, too.
+        # Few clips and 2048 features: a narrow projection learns less by heart than a wide recurrent layer.
+        # What a frame shows and how it differs from the clip's mean are projected apart: what stays the same
+        # drowns the rest, too.
         change = layers.Subtract()([frames, layers.GlobalAveragePooling1D(keepdims=True)(frames)])
         frames = layers.Concatenate()([layers.Dense(self.units)(frames), layers.Dense(self.units)(change)])
-        recurrent = (layers.GRU if self.name == "gru" else LSTM)(self.units, return_sequences=True, return_state=True)
+        recurrent = (layers.GRU if self.name == "gru" else LSTM)(
+            self.units, return_sequences=True, return_state=True
+        )
         if self.name == "bilstm":
             recurrent = layers.Bidirectional(recurrent)
         outputs, *states = recurrent(frames)
-        hidden = states if self.name == "gru" else states[::2]  # of each direction; an LSTM's carry follows it
-        # The mean over time lets each frame speak, the hidden state at the end knows in which order they came.
+        hidden = (
+            states if self.name == "gru" else states[::2]
+        )  # of each direction; an LSTM's carry follows it
+        # The mean over time lets each frame speak, the hidden state at the end knows in which order they
+        # came.
         summary = layers.Concatenate()([layers.GlobalAveragePooling1D()(outputs), *hidden])
         summary = layers.Dropout(0.5)(summary)
         model = Model(sequence, layers.Dense(self.nb_classes, activation="softmax")(summary))
@@ -111,29 +142,28 @@ class ResearchModel:
 
     def _build_article(self, replaced):
         """replaced: the first weights don't matter. The orthogonal ones of 2048 units take seconds to find."""
-        from keras import Sequential, layers, optimizers
-        from lstm import LSTM
-        model = Sequential([
-            layers.Input((self.seq_length, self.features_length)),
-            LSTM(self.units, dropout=0.5, recurrent_initializer="zeros" if replaced else "orthogonal"),
-            layers.Dense(self.dense, activation="relu"),
-            layers.Dropout(0.5),
-            layers.Dense(self.nb_classes, activation="softmax"),
-        ])
-        return _compile(model, optimizers.Adam(optimizers.schedules.InverseTimeDecay(1e-5, decay_steps=1, decay_rate=1e-6)))
+        model = Sequential(
+            [
+                layers.Input((self.seq_length, self.features_length)),
+                LSTM(self.units, dropout=0.5, recurrent_initializer="zeros" if replaced else "orthogonal"),
+                layers.Dense(self.dense, activation="relu"),
+                layers.Dropout(0.5),
+                layers.Dense(self.nb_classes, activation="softmax"),
+            ]
+        )
+        return _compile(
+            model,
+            optimizers.Adam(optimizers.schedules.InverseTimeDecay(1e-5, decay_steps=1, decay_rate=1e-6)),
+        )
 
 
 def _compile(model, optimizer):
-    from keras import backend
-    # XLA takes seconds to compile for each batch size, and TensorFlow's LSTM runs no faster with it (benchmarks/lstm.py). Jax
-    # would run step by step without.
-    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"],
-                  jit_compile=backend.backend() == "jax")
+    # XLA takes seconds to compile for each batch size, and TensorFlow's LSTM runs no faster with it
+    # (benchmarks/lstm.py). Jax would run step by step without.
+    model.compile(
+        optimizer=optimizer,
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=backend.backend() == "jax",
+    )
     return model
-
-
-def scale(probabilities, temperature):
-    """Probabilities (n, classes) as a softmax would give them of the same logits divided by a temperature; float64."""
-    logits = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-30)) / temperature
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)

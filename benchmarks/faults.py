@@ -21,6 +21,7 @@ load a thousand times.
 
     python benchmarks/faults.py --clips ../shared/clips --count 500 --checkpoints 200
 """
+
 import contextlib
 import functools
 import io
@@ -41,7 +42,16 @@ from pathlib import Path
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests", "fuzz")]
-import cli  # noqa: E402
+import clasify  # noqa: E402
+import extract_files  # noqa: E402
+import extractor  # noqa: E402
+from models import ResearchModel  # noqa: E402
+from vidclass import cli  # noqa: E402
+from vidclass.dataset.data_file import read_data_file  # noqa: E402
+from vidclass.keras_loading import import_keras  # noqa: E402
+from vidclass.training import keras_file  # noqa: E402
+from vidclass.training.metadata import Metadata  # noqa: E402
+from vidclass.video.ffmpeg import find_ffmpeg, passthrough  # noqa: E402
 
 SEQ_LENGTH, SIZE = 4, 75  # small, so that most of the time goes to the files
 KINDS = ("flip", "overwrite", "cut out", "double", "cut off", "splice")
@@ -64,18 +74,26 @@ def mutate(whole, other, seed):
     kind = KINDS[seed % len(KINDS)]
     content = bytearray(whole)
     # Half of the damage to the first and last kilobytes, where the containers keep their tables.
-    places = [r.choice((r.randrange(len(content)), r.randrange(min(4096, len(content))),
-                        len(content) - 1 - r.randrange(min(4096, len(content))))) for _ in range(r.choice((1, 10, 100, 1000)))]
+    places = [
+        r.choice(
+            (
+                r.randrange(len(content)),
+                r.randrange(min(4096, len(content))),
+                len(content) - 1 - r.randrange(min(4096, len(content))),
+            )
+        )
+        for _ in range(r.choice((1, 10, 100, 1000)))
+    ]
     at, length = places[0], r.choice((1, 16, 256, 4096))
     if kind == "flip":
         for place in places:
             content[place] ^= 1 << r.randrange(8)
     elif kind == "overwrite":
-        content[at:at + length] = r.choice((r.randbytes(length), bytes(length), b"\xff" * length))
+        content[at : at + length] = r.choice((r.randbytes(length), bytes(length), b"\xff" * length))
     elif kind == "cut out":
-        del content[at:at + length]
+        del content[at : at + length]
     elif kind == "double":
-        content[at:at] = content[at:at + length]
+        content[at:at] = content[at : at + length]
     elif kind == "cut off":
         del content[at:]
     elif kind == "splice":
@@ -89,23 +107,24 @@ def serve():
     JSON."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not be taken for an answer
-    import clasify
-    import extract_files
-    import keras_file
-    cli.import_keras()
-    import extractor
+    import_keras()
     keras_file.SECONDS = 10  # some attacks take all that they are given
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would warn of as many networks as there are checkpoints
-    load, compile_ = extractor.load_network, extractor.compile_network
-    extractor.load_network = functools.cache(load)
-    extractor.compile_network = functools.cache(compile_)
+    logging.getLogger("tensorflow").setLevel(
+        logging.ERROR
+    )  # it would warn of as many networks as there are checkpoints
+    extractor.load_network = functools.cache(extractor.load_network)
+    extractor.compile_network = functools.cache(extractor.compile_network)
     for line in sys.stdin:
         folder, script, arguments = json.loads(line)
         os.chdir(folder)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), Memory() as memory:
             code = {"extract_files.py": extract_files, "clasify.py": clasify}[script].main(arguments)
-        print(json.dumps([code, out.getvalue(), err.getvalue(), memory.grown, memory.children]), file=answers, flush=True)
+        print(
+            json.dumps([code, out.getvalue(), err.getvalue(), memory.grown, memory.children]),
+            file=answers,
+            flush=True,
+        )
 
 
 class Memory:
@@ -130,8 +149,10 @@ class Memory:
             for child in _children("self"):
                 with contextlib.suppress(OSError):
                     # Not before it is another program: until then its memory is this process's.
-                    if os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe") \
-                            or b"keras_file" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    if (
+                        os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe")
+                        or b"keras_file" in Path(f"/proc/{child}/cmdline").read_bytes()
+                    ):
                         self.children = max(self.children, _status(child, "VmHWM"))
 
 
@@ -162,8 +183,14 @@ class Server:
         """[exit code, stdout, stderr, bytes that it took, bytes that a process it started took], "crash" or
         "hang"."""
         if self._process is None:
-            self._process = subprocess.Popen([sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                             stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, "--serve"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
+            )
             limit = self.limit + 60  # TensorFlow loads, the network is made
         else:
             limit = self.limit
@@ -198,9 +225,25 @@ class Server:
 
 
 def count_frames(path):
-    import video
-    report = subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", path, "-map", "0:v:0", "-f", "null", *video.passthrough(),
-                             "-progress", "-", "-"], capture_output=True, text=True).stdout
+    report = subprocess.run(
+        [
+            find_ffmpeg(),
+            "-v",
+            "error",
+            "-i",
+            path,
+            "-map",
+            "0:v:0",
+            "-f",
+            "null",
+            *passthrough(),
+            "-progress",
+            "-",
+            "-",
+        ],
+        capture_output=True,
+        text=True,
+    ).stdout
     return int((re.findall(r"frame=\s*(\d+)", report) or ["0"])[-1])
 
 
@@ -212,7 +255,13 @@ def judge_extraction(folder, clip, answer):
     wrong = [("crash", stderr)] if "unexpected" in stderr or "Traceback" in stderr else []
     rows = {row.name: row.frames for row in _rows(folder)}
     frames = len(list(clip.parent.glob("x-*.jpg")))
-    if code not in (0, 1) or code == 0 and not rows.get("x") or code == 1 and f"{clip.name}: left out, " not in stderr:
+    if (
+        code not in (0, 1)
+        or code == 0
+        and not rows.get("x")
+        or code == 1
+        and f"{clip.name}: left out, " not in stderr
+    ):
         wrong.append(("wrong exit code", f"{code}: {stderr}"))
     if rows.get("x", 0) != frames:
         wrong.append(("lost", f"{frames} frames, {rows.get('x')} in data_file.csv"))
@@ -222,8 +271,7 @@ def judge_extraction(folder, clip, answer):
 
 
 def _rows(folder):
-    import data
-    return data.read_data_file(folder / "data")
+    return read_data_file(folder / "data")
 
 
 def judge_classification(folder, clip, answer):
@@ -238,7 +286,12 @@ def judge_classification(folder, clip, answer):
     if code not in (0, 1) or (code == 0) > result.exists() or code == 1 and clip.name not in stderr:
         wrong.append(("wrong exit code", f"{code}: {stderr}"))
     if result.exists() != bool(found) or found and count_frames(result) != int(found[1]):
-        wrong.append(("lost", f"{found and found[0]}, {count_frames(result) if result.exists() else 'no'} frames in result.avi"))
+        wrong.append(
+            (
+                "lost",
+                f"{found and found[0]}, {count_frames(result) if result.exists() else 'no'} frames in result.avi",
+            )
+        )
     return wrong
 
 
@@ -260,15 +313,25 @@ def examine(seed, found, good, checkpoint, server):
         clip.write_bytes(content)
         answers = [server.call(name, "extract_files.py", [source.suffix, "--quiet"])]
         wrong = judge_extraction(folder, clip, answers[0])
-        answers.append(server.call(name, "clasify.py", [str(SEQ_LENGTH), "2", str(checkpoint), str(clip), "--quiet"]))
+        answers.append(
+            server.call(name, "clasify.py", [str(SEQ_LENGTH), "2", str(checkpoint), str(clip), "--quiet"])
+        )
         wrong += judge_classification(folder, clip, answers[1])
         if clip.read_bytes() != content:
             wrong.append(("lost", "the clip itself changed"))
         left = [str(path) for path in folder.rglob(".*")]
         if left and not any(isinstance(answer, str) for answer in answers):
             wrong.append(("lost", f"left behind: {left}"))
-    outcomes = [answer if isinstance(answer, str) else "good" if answer[0] == 0 else "refused" if "result.avi" not in answer[1]
-                else "partly" for answer in answers]
+    outcomes = [
+        answer
+        if isinstance(answer, str)
+        else "good"
+        if answer[0] == 0
+        else "refused"
+        if "result.avi" not in answer[1]
+        else "partly"
+        for answer in answers
+    ]
     container = source.stem.partition(".")[2] or source.suffix[1:]
     return kind, container, *outcomes, [(seed, source.name, kind, *what) for what in wrong]
 
@@ -276,9 +339,19 @@ def examine(seed, found, good, checkpoint, server):
 def examine_checkpoint(seed, good, video_file, server):
     """(name of the attack, outcome, what went wrong)."""
     import hostile_checkpoints
+
     attacks = [*hostile_checkpoints.ATTACKS, *(f"mutated: {kind}" for kind in KINDS)]
     name = attacks[seed % len(attacks)]
-    arguments = [str(SEQ_LENGTH), "2", "model.hdf5", str(video_file), "--quiet", "--no-video", "--export", "json"]
+    arguments = [
+        str(SEQ_LENGTH),
+        "2",
+        "model.hdf5",
+        str(video_file),
+        "--quiet",
+        "--no-video",
+        "--export",
+        "json",
+    ]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         checkpoint = folder / "model.hdf5"
@@ -293,8 +366,12 @@ def examine_checkpoint(seed, good, video_file, server):
             checkpoint.write_bytes(mutate(good.read_bytes(), good.read_bytes()[::-1], number)[1])
         content = checkpoint.read_bytes()
         answer = server.call(str(folder), "clasify.py", arguments)
-        wrong = judge_checkpoint(folder, name in hostile_checkpoints.ATTACKS and name not in hostile_checkpoints.HARMLESS,
-                                 len(content), answer)
+        wrong = judge_checkpoint(
+            folder,
+            name in hostile_checkpoints.ATTACKS and name not in hostile_checkpoints.HARMLESS,
+            len(content),
+            answer,
+        )
         if checkpoint.read_bytes() != content:
             wrong.append(("lost", "the checkpoint itself changed"))
         left = [path.name for path in folder.iterdir() if path.name not in ("model.hdf5", "result.json")]
@@ -312,8 +389,13 @@ def judge_checkpoint(folder, must_be_refused, size, answer):
     result, wrong = folder / "result.json", []
     if "unexpected" in stderr or "Traceback" in stderr:
         wrong.append(("crash", stderr))
-    if code not in (0, 1, 2) or code == 0 and (must_be_refused or not result.exists()) \
-            or code and (result.exists() or "model.hdf5" not in stderr or stderr.count("error: ") != 1):
+    if (
+        code not in (0, 1, 2)
+        or code == 0
+        and (must_be_refused or not result.exists())
+        or code
+        and (result.exists() or "model.hdf5" not in stderr or stderr.count("error: ") != 1)
+    ):
         wrong.append(("wrong exit code", f"{code}: {stderr}"))
     if result.exists():
         try:
@@ -321,19 +403,35 @@ def judge_checkpoint(folder, must_be_refused, size, answer):
         except ValueError as error:
             wrong.append(("lost", f"result.json is no JSON ({error})"))
     if grown > ALLOWANCE + 2 * size or children > ALLOWANCE:
-        wrong.append(("memory", f"{grown >> 20} MB, {children >> 20} MB in another process, of {size >> 20} MB"))
+        wrong.append(
+            ("memory", f"{grown >> 20} MB, {children >> 20} MB in another process, of {size >> 20} MB")
+        )
     return wrong
 
 
 def other_containers(sources, folder):
     """Clips of CONTAINERS and with EDITS, made of some of the sources."""
-    import video
     made = []
     for extension, arguments in CONTAINERS.items():
-        for source in sources[::max(1, len(sources) // MADE_OF_EACH)][:MADE_OF_EACH]:
+        for source in sources[:: max(1, len(sources) // MADE_OF_EACH)][:MADE_OF_EACH]:
             path = folder / f"{len(made)}.{extension}"
-            subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", f"file:{source}", "-map", "0:V:0", "-t", "3", *arguments,
-                            f"file:{path}"], check=True, stdin=subprocess.DEVNULL)
+            subprocess.run(
+                [
+                    find_ffmpeg(),
+                    "-v",
+                    "error",
+                    "-i",
+                    f"file:{source}",
+                    "-map",
+                    "0:V:0",
+                    "-t",
+                    "3",
+                    *arguments,
+                    f"file:{path}",
+                ],
+                check=True,
+                stdin=subprocess.DEVNULL,
+            )
             made.append(path)
     whole = [path for path in made if path.suffix == ".mp4"]
     for number, path in enumerate(whole):
@@ -346,18 +444,27 @@ def other_containers(sources, folder):
 
 def with_edits(mp4, edit):
     """An MP4 file of one track, its index behind its samples, as ffmpeg writes it, with another edit list."""
+
     def entries(old):
-        seconds, start = struct.unpack(">Ii", old[8:16])  # in the movie's units, thousandths, and in the track's
+        seconds, start = struct.unpack(
+            ">Ii", old[8:16]
+        )  # in the movie's units, thousandths, and in the track's
         part = (seconds // 3, start)
-        found = {"late": [(seconds - seconds // 3, start + 2**13)], "pause": [part, (500, -1), (seconds // 2, start)],
-                 "repeat": [part] * 4, "repeat 30,000 times": [(seconds, start)] * 30_000}[edit]
-        return struct.pack(">II", 0, len(found)) + b"".join(struct.pack(">IiI", *entry, 1 << 16) for entry in found)
+        found = {
+            "late": [(seconds - seconds // 3, start + 2**13)],
+            "pause": [part, (500, -1), (seconds // 2, start)],
+            "repeat": [part] * 4,
+            "repeat 30,000 times": [(seconds, start)] * 30_000,
+        }[edit]
+        return struct.pack(">II", 0, len(found)) + b"".join(
+            struct.pack(">IiI", *entry, 1 << 16) for entry in found
+        )
 
     def rewrite(content):
         out, at = b"", 0
         while at < len(content):
-            size, kind = struct.unpack(">I4s", content[at:at + 8])
-            inner = content[at + 8:at + size]
+            size, kind = struct.unpack(">I4s", content[at : at + 8])
+            inner = content[at + 8 : at + size]
             if kind in (b"moov", b"trak", b"edts"):
                 inner = rewrite(inner)
             elif kind == b"elst":
@@ -365,21 +472,21 @@ def with_edits(mp4, edit):
             out += struct.pack(">I4s", 8 + len(inner), kind) + inner
             at += size
         return out
+
     return rewrite(mp4)
 
 
 def prepare(folder, clip):
     """(a data folder with a good clip whose frames are made, a checkpoint)."""
-    import extract_files
-    from checkpoint import Metadata
-    from models import ResearchModel
     good = folder / "data"
     (good / "train/A").mkdir(parents=True)
     shutil.copy(clip, good / "train/A" / f"good{clip.suffix}")
     with contextlib.redirect_stdout(io.StringIO()):
         extract_files.extract_files(clip.suffix, good, quiet=True)
     checkpoint = folder / "model.hdf5"
-    ResearchModel(2, seq_length=SEQ_LENGTH).save(checkpoint, Metadata(["A", "B"], SEQ_LENGTH, [SIZE, SIZE, 3], 2, "random", "random"))
+    ResearchModel(2, seq_length=SEQ_LENGTH).save(
+        checkpoint, Metadata(["A", "B"], SEQ_LENGTH, [SIZE, SIZE, 3], 2, "random", "random")
+    )
     return good, checkpoint
 
 
@@ -389,13 +496,19 @@ def main():
     parser.add_argument("--count", type=cli.at_least(0), default=500, help="of mutated videos (default: 500)")
     parser.add_argument("--checkpoints", type=cli.at_least(0), default=200, help="how many (default: 200)")
     parser.add_argument("--first", type=cli.at_least(0), default=0, help="seed of the first mutation")
-    parser.add_argument("--limit", type=cli.at_least(1), default=60, help="seconds that a script may take (default: 60)")
+    parser.add_argument(
+        "--limit", type=cli.at_least(1), default=60, help="seconds that a script may take (default: 60)"
+    )
     parser.add_argument("--serve", action="store_true", help="what the benchmark itself starts")
     args = parser.parse_args()
     if args.serve:
         return serve()
-    cli.import_keras()
-    sources = sorted(path for path in args.clips.rglob("*") if path.suffix in (".avi", ".mp4", ".mkv")) if args.clips else []
+    import_keras()
+    sources = (
+        sorted(path for path in args.clips.rglob("*") if path.suffix in (".avi", ".mp4", ".mkv"))
+        if args.clips
+        else []
+    )
     if not sources:
         raise cli.UsageError(f"{args.clips}: no clips; give a folder of some with --clips")
     counts = dict.fromkeys(COUNTED, 0)
@@ -408,13 +521,24 @@ def main():
         pool = sources + made * (len(sources) // len(made)) if made else sources
 
         def examine_video(seed, server):  # the made ones first, undamaged; they have numbers below 0
-            found = (made[-seed - 1], "as it is", made[-seed - 1].read_bytes()) if seed < 0 else damaged(seed, pool)
+            found = (
+                (made[-seed - 1], "as it is", made[-seed - 1].read_bytes())
+                if seed < 0
+                else damaged(seed, pool)
+            )
             return examine(seed, found, good, checkpoint, server)
+
         numbers = [*range(-1, -len(made) - 1, -1), *range(args.first, args.first + args.count)]
         examine_all(examine_video, numbers, servers, counts, args.quiet)
         numbers = range(args.first, args.first + args.checkpoints)
         clip = next((good / "train/A").glob("good.*"))
-        examine_all(lambda seed, server: examine_checkpoint(seed, checkpoint, clip, server), numbers, servers, counts, args.quiet)
+        examine_all(
+            lambda seed, server: examine_checkpoint(seed, checkpoint, clip, server),
+            numbers,
+            servers,
+            counts,
+            args.quiet,
+        )
     print(", ".join(f"{name} {count}" for name, count in counts.items()))
     return 1 if any(counts.values()) else 0
 
@@ -424,6 +548,7 @@ def examine_all(examine_one, numbers, servers, counts, quiet):
     the outcomes. examine_one: called with a number and a server, returns names of what was tried, outcomes
     and what went wrong."""
     from tqdm import tqdm
+
     free, table = list(servers), {}
 
     def work(number):
@@ -432,20 +557,27 @@ def examine_all(examine_one, numbers, servers, counts, quiet):
             return examine_one(number, server)
         finally:
             free.append(server)
+
     with ThreadPoolExecutor(len(servers)) as pool:
         for *tried, wrong in tqdm(pool.map(work, numbers), total=len(numbers), disable=quiet):
             outcomes = tried[-2:] if len(tried) > 2 else tried[-1:]
-            for name in tried[:-len(outcomes)]:
-                for script, outcome in zip(("extract_files.py", "clasify.py") if len(outcomes) == 2 else ("clasify.py",), outcomes):
+            for name in tried[: -len(outcomes)]:
+                for script, outcome in zip(
+                    ("extract_files.py", "clasify.py") if len(outcomes) == 2 else ("clasify.py",), outcomes
+                ):
                     row = table.setdefault((name, script), {})
                     row[outcome] = row.get(outcome, 0) + 1
             for what in wrong:
                 counts[what[3]] += 1
                 tqdm.write(str(what), file=sys.stderr)
     if table:
-        print(f"{len(numbers)} {'videos' if len(outcomes) == 2 else 'checkpoints'}; read whole / in part / refused")
+        print(
+            f"{len(numbers)} {'videos' if len(outcomes) == 2 else 'checkpoints'}; read whole / in part / refused"
+        )
     for (name, script), row in sorted(table.items()):
-        print(f"{name:34} {script:17} {row.get('good', 0):4} / {row.get('partly', 0):4} / {row.get('refused', 0):4}")
+        print(
+            f"{name:34} {script:17} {row.get('good', 0):4} / {row.get('partly', 0):4} / {row.get('refused', 0):4}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Renders clips that differ in nothing but the order of their frames: a dataset that no average of frames can sort.
+"""Renders clips that differ in nothing but the order of their frames: a dataset that no average of frames can
+sort.
 
-light: a scene that grows light or dark. fill: one that fills up with things or empties. Every scene of the test split is
-in both classes, the same frames in opposite order; the scenes of the training split in one, so that their look tells
-nothing.
+light: a scene that grows light or dark. fill: one that fills up with things or empties. Every scene of the
+test split is in both classes, the same frames in opposite order; the scenes of the training split in one, so
+that their look tells nothing.
 
     python benchmarks/order.py light --data-dir order && python extract_files.py avi --data-dir order
 """
+
 import os
 import sys
 from fractions import Fraction
@@ -14,8 +16,8 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import cli  # noqa: E402
-import video  # noqa: E402
+from vidclass import cli  # noqa: E402
+from vidclass.video.writer import VideoWriter  # noqa: E402
 
 WIDTH, HEIGHT, FRAMES, FPS = 128, 96, 25, 25
 CLASSES = {"light": ("Dawn", "Dusk"), "fill": ("Filling", "Emptying")}
@@ -23,8 +25,9 @@ CLASSES = {"light": ("Dawn", "Dusk"), "fill": ("Filling", "Emptying")}
 
 def light(random):
     """The frames of a scene that grows light, uint8 RGB (FRAMES, HEIGHT, WIDTH, 3)."""
-    scene = cv2.resize(random.integers(60, 256, (3, 4, 3)).astype(np.float32), (WIDTH, HEIGHT),
-                       interpolation=cv2.INTER_CUBIC)
+    scene = cv2.resize(
+        random.integers(60, 256, (3, 4, 3)).astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC
+    )
     for _ in range(random.integers(2, 8)):
         cv2.circle(scene, *_circle(random, 4, 25), -1, cv2.LINE_AA)
     dark, bright = random.uniform(0.1, 0.4), random.uniform(0.7, 1)
@@ -39,15 +42,18 @@ def fill(random):
     frames = []
     for number in range(FRAMES):
         picture = ground.copy()
-        for disc in discs[:round(len(discs) * number / (FRAMES - 1))]:
+        for disc in discs[: round(len(discs) * number / (FRAMES - 1))]:
             cv2.circle(picture, *disc, -1, cv2.LINE_AA)
         frames.append(_noisy(random, picture))
     return np.stack(frames)
 
 
 def _circle(random, smallest, largest):
-    return ((int(random.integers(WIDTH)), int(random.integers(HEIGHT))), int(random.integers(smallest, largest)),
-            random.integers(0, 256, 3).tolist())
+    return (
+        (int(random.integers(WIDTH)), int(random.integers(HEIGHT))),
+        int(random.integers(smallest, largest)),
+        random.integers(0, 256, 3).tolist(),
+    )
 
 
 def _noisy(random, picture):
@@ -65,7 +71,7 @@ def render(kind, data_dir, train_scenes, test_scenes, seed=0):
                     folder = os.path.join(data_dir, split, name)
                     os.makedirs(folder, exist_ok=True)
                     path = os.path.join(folder, f"scene{number}_{split}_1.avi")
-                    with video.VideoWriter(path, Fraction(FPS)) as writer:
+                    with VideoWriter(path, Fraction(FPS)) as writer:
                         for frame in frames[::-1] if position else frames:
                             writer.write(frame)
 

@@ -1,11 +1,13 @@
 """The whole job: the article's pipeline beside ours, on the same clips, for the same number of epochs.
 
-The article's is written here as it describes it: one call of predict per frame on stock InceptionV3, a generator that
-picks clips at random, Keras's LSTM, frames of the video read and written by OpenCV. Ours is extract_features, train and
-clasify, with the article's network (equal work) and with the default one. The frames must be extracted already.
+The article's is written here as it describes it: one call of predict per frame on stock InceptionV3, a
+generator that picks clips at random, Keras's LSTM, frames of the video read and written by OpenCV. Ours is
+extract_features, train and clasify, with the article's network (equal work) and with the default one. The
+frames must be extracted already.
 
     python benchmarks/pipeline.py 40 2 299 299 recording.mp4 --data-dir data --epochs 3
 """
+
 import contextlib
 import io
 import os
@@ -17,7 +19,13 @@ import time
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import cli  # noqa: E402
+from clasify import clasify  # noqa: E402
+from data import DataSet  # noqa: E402
+from extract_features import extract_features  # noqa: E402
+from train import train  # noqa: E402
+from vidclass import cli  # noqa: E402
+from vidclass.features.inception import load_network  # noqa: E402
+from vidclass.keras_loading import import_keras  # noqa: E402
 
 BATCH_SIZE = 32  # the article's
 
@@ -26,7 +34,6 @@ class Article:
     """The article's pipeline, with the same InceptionV3 weights as ours."""
 
     def __init__(self, dataset, weights, epochs, folder):
-        from inception import load_network
         self.dataset, self.epochs, self.folder = dataset, epochs, folder
         self.network = load_network(weights)
         self.rows = dataset.split_train_test()[0]
@@ -34,39 +41,62 @@ class Article:
     def frame_features(self, image):
         import cv2
         from keras.applications.inception_v3 import preprocess_input
+
         height, width, _ = self.dataset.image_shape
         image = cv2.resize(image, (width, height)).astype(np.float32)
         return self.network.predict(preprocess_input(image[None]), verbose=0)[0]
 
     def features(self):
         import cv2
+
         for number, row in enumerate(self.dataset.data):
             paths = self.dataset.get_frames_for_sample(row)
-            chosen = paths[::len(paths) // self.dataset.seq_length][:self.dataset.seq_length]
-            np.save(os.path.join(self.folder, f"{number}.npy"), [self.frame_features(cv2.imread(path)) for path in chosen])
+            chosen = paths[:: len(paths) // self.dataset.seq_length][: self.dataset.seq_length]
+            np.save(
+                os.path.join(self.folder, f"{number}.npy"),
+                [self.frame_features(cv2.imread(path)) for path in chosen],
+            )
 
     def generator(self):
         random = np.random.default_rng(0)
         numbers = [self.dataset.data.index(row) for row in self.rows]
         while True:
             chosen = random.choice(numbers, BATCH_SIZE)
-            yield (np.stack([np.load(os.path.join(self.folder, f"{number}.npy")) for number in chosen]),
-                   np.stack([self.dataset.get_class_one_hot(self.dataset.data[number].class_name) for number in chosen]))
+            yield (
+                np.stack([np.load(os.path.join(self.folder, f"{number}.npy")) for number in chosen]),
+                np.stack(
+                    [
+                        self.dataset.get_class_one_hot(self.dataset.data[number].class_name)
+                        for number in chosen
+                    ]
+                ),
+            )
 
     def train(self):
         import keras
-        self.model = keras.Sequential([
-            keras.layers.Input((self.dataset.seq_length, 2048)), keras.layers.LSTM(2048, dropout=0.5),
-            keras.layers.Dense(512, activation="relu"), keras.layers.Dropout(0.5),
-            keras.layers.Dense(len(self.dataset.classes), activation="softmax")])
+
+        self.model = keras.Sequential(
+            [
+                keras.layers.Input((self.dataset.seq_length, 2048)),
+                keras.layers.LSTM(2048, dropout=0.5),
+                keras.layers.Dense(512, activation="relu"),
+                keras.layers.Dropout(0.5),
+                keras.layers.Dense(len(self.dataset.classes), activation="softmax"),
+            ]
+        )
         self.model.compile(keras.optimizers.Adam(1e-5), "categorical_crossentropy", metrics=["accuracy"])
-        self.model.fit(self.generator(), steps_per_epoch=-(-len(self.rows) // BATCH_SIZE), epochs=self.epochs, verbose=0)
+        self.model.fit(
+            self.generator(), steps_per_epoch=-(-len(self.rows) // BATCH_SIZE), epochs=self.epochs, verbose=0
+        )
 
     def classify(self, path):
         import cv2
+
         reader = cv2.VideoCapture(path)
         size = (int(reader.get(cv2.CAP_PROP_FRAME_WIDTH)), int(reader.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-        writer = cv2.VideoWriter(os.path.join(self.folder, "result.avi"), cv2.VideoWriter_fourcc(*"XVID"), 15, size)
+        writer = cv2.VideoWriter(
+            os.path.join(self.folder, "result.avi"), cv2.VideoWriter_fourcc(*"XVID"), 15, size
+        )
         frames, sequence = [], []
         while True:
             there, frame = reader.read()
@@ -78,8 +108,14 @@ class Article:
                 prediction = self.model.predict(np.stack(sequence)[None], verbose=0)[0]
                 for frame in frames:
                     for line, (name, value) in enumerate(zip(self.dataset.classes, prediction)):
-                        cv2.putText(frame, f"{name}: {value:.2f}", (20, 40 + 20 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.5,
-                                    (255, 255, 255))
+                        cv2.putText(
+                            frame,
+                            f"{name}: {value:.2f}",
+                            (20, 40 + 20 * line),
+                            cv2.FONT_HERSHEY_SIMPLEX,
+                            0.5,
+                            (255, 255, 255),
+                        )
                     writer.write(frame)
                 frames, sequence = [], []
         writer.release()
@@ -97,13 +133,11 @@ def main():
     cli.add_weights_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
     parser.add_argument("video", help="to classify")
-    parser.add_argument("--epochs", type=cli.at_least(1), default=3, help="at most 5: no early stopping before (default: 3)")
+    parser.add_argument(
+        "--epochs", type=cli.at_least(1), default=3, help="at most 5: no early stopping before (default: 3)"
+    )
     args = parser.parse_args()
-    cli.import_keras()
-    from clasify import clasify
-    from data import DataSet
-    from extract_features import extract_features
-    from train import train
+    import_keras()
     shape, numbers = (args.height, args.width, 3), (args.seq_length, args.classes)
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -112,15 +146,40 @@ def main():
         shutil.copy(os.path.join(args.data_dir, "data_file.csv"), folder)
         dataset = DataSet(*numbers, shape, folder)
         article = Article(dataset, args.weights, args.epochs, folder)
-        seconds["article"] = [timed(article.features), timed(article.train), timed(lambda: article.classify(args.video))]
+        seconds["article"] = [
+            timed(article.features),
+            timed(article.train),
+            timed(lambda: article.classify(args.video)),
+        ]
         features = timed(lambda: extract_features(*numbers, shape, folder, args.weights, quiet=True))
         for model in ("article", "lstm"):
-            training = timed(lambda: train(*numbers, shape, folder, args.weights, model, epochs=args.epochs,
-                                           batch_size=BATCH_SIZE, quiet=True))
-            classification = timed(lambda: clasify(*numbers, "lstm-features.hdf5", args.video, folder, args.weights,
-                                                   os.path.join(folder, "result.avi"), quiet=True))
+            training = timed(
+                lambda: train(
+                    *numbers,
+                    shape,
+                    folder,
+                    args.weights,
+                    model,
+                    epochs=args.epochs,
+                    batch_size=BATCH_SIZE,
+                    quiet=True,
+                )
+            )
+            classification = timed(
+                lambda: clasify(
+                    *numbers,
+                    "lstm-features.hdf5",
+                    args.video,
+                    folder,
+                    args.weights,
+                    os.path.join(folder, "result.avi"),
+                    quiet=True,
+                )
+            )
             seconds[f"ours --model {model}"] = [features, training, classification]
-    print(f"{len(dataset.data)} clips, {args.seq_length} frames of {args.height}x{args.width}, {args.epochs} epochs; seconds")
+    print(
+        f"{len(dataset.data)} clips, {args.seq_length} frames of {args.height}x{args.width}, {args.epochs} epochs; seconds"
+    )
     print("                       features   training   classification")
     for name, (a, b, c) in seconds.items():
         print(f"{name:20} {a:10.1f} {b:10.1f} {c:16.1f}")

@@ -1,12 +1,15 @@
-"""Which recipe learns best? Test accuracy, epochs and time of train.py's networks, over several seeds and splits.
+"""Which recipe learns best? Test accuracy, epochs and time of train.py's networks, over several seeds and
+splits.
 
-Each run is train.py's own function with another --seed: another validation split, other first weights. With --regroup the
-clips of both splits are thrown together, and for each seed a third of the groups that clip names tell (see data.group_of)
-become the test split. Beside the networks: scikit-learn's logistic regression on the features averaged over time and
-standardised, on all training clips, and without those that the networks hold out to validate. Features are extracted first.
+Each run is train.py's own function with another --seed: another validation split, other first weights. With
+--regroup the clips of both splits are thrown together, and for each seed a third of the groups that clip
+names tell (see data.group_of) become the test split. Beside the networks: scikit-learn's logistic regression
+on the features averaged over time and standardised, on all training clips, and without those that the
+networks hold out to validate. Features are extracted first.
 
     python benchmarks/recipe.py 40 3 299 299 --data-dir data --weights WEIGHTS --regroup --recipes lstm gru article
 """
+
 import contextlib
 import io
 import os
@@ -17,7 +20,15 @@ import time
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import cli  # noqa: E402
+from data import DataSet  # noqa: E402
+from extract_features import extract_features  # noqa: E402
+from train import train  # noqa: E402
+from vidclass import cli  # noqa: E402
+from vidclass.dataset.data_file import write_data_file  # noqa: E402
+from vidclass.dataset.groups import group_of  # noqa: E402
+from vidclass.features.identity import weights_id  # noqa: E402
+from vidclass.keras_loading import import_keras  # noqa: E402
+from vidclass.training import augmentation  # noqa: E402
 
 RECIPES = {
     "lstm": {},
@@ -32,7 +43,6 @@ RECIPES = {
 
 def split_by_group(rows, seed):
     """The rows with a third of each class's groups in the test split, the others in the training split."""
-    from data import group_of
     random = np.random.default_rng(seed)
     result = []
     for name in sorted({row.class_name for row in rows}):
@@ -40,20 +50,26 @@ def split_by_group(rows, seed):
         groups = sorted({group_of(row.name) for row in clips})
         if len(groups) == 1:
             groups = sorted(row.name for row in clips)
-        tested = set(random.permutation(groups)[:max(1, round(len(groups) / 3))])
-        result += [row._replace(split="test" if {group_of(row.name), row.name} & tested else "train") for row in clips]
+        tested = set(random.permutation(groups)[: max(1, round(len(groups) / 3))])
+        result += [
+            row._replace(split="test" if {group_of(row.name), row.name} & tested else "train")
+            for row in clips
+        ]
     return result
 
 
 @contextlib.contextmanager
 def arranged(dataset, rows, identity):
-    """A data folder with these rows, whose clips may be in other splits than in the dataset, and links to the sequences."""
-    import data
+    """A data folder with these rows, whose clips may be in other splits than in the dataset, and links to the
+    sequences."""
     with tempfile.TemporaryDirectory() as folder:
-        data.write_data_file(folder, rows)
-        links = data.DataSet(dataset.seq_length, dataset.class_limit, dataset.image_shape, folder)
+        write_data_file(folder, rows)
+        links = DataSet(dataset.seq_length, dataset.class_limit, dataset.image_shape, folder)
         for row, original in zip(rows, dataset.data):
-            source, target = dataset.get_sequence_path(original, identity), links.get_sequence_path(row, identity)
+            source, target = (
+                dataset.get_sequence_path(original, identity),
+                links.get_sequence_path(row, identity),
+            )
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.symlink(os.path.abspath(source), target)
         yield links
@@ -66,8 +82,11 @@ def regression(dataset, train_rows, identity):
     from sklearn.preprocessing import StandardScaler
 
     def arrays(rows):
-        return (np.stack([dataset.load_sequence(row, identity).mean(0) for row in rows]),
-                np.array([dataset.classes.index(row.class_name) for row in rows]))
+        return (
+            np.stack([dataset.load_sequence(row, identity).mean(0) for row in rows]),
+            np.array([dataset.classes.index(row.class_name) for row in rows]),
+        )
+
     test_rows = dataset.split_train_test()[1]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(*arrays(train_rows))
     return model.score(*arrays(test_rows))
@@ -75,20 +94,31 @@ def regression(dataset, train_rows, identity):
 
 def run(links, weights, recipe, seed):
     """(test accuracy, calibration error, epochs, seconds) of a recipe."""
-    import learning
-    import train
-    augment = learning.augment
+    augment = augmentation.augment
     if recipe == "lstm-plain":
-        learning.augment = None
+        augmentation.augment = None
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             start = time.perf_counter()
-            result = train.train(links.seq_length, links.class_limit, links.image_shape, links.data_dir, weights, seed=seed,
-                                 quiet=True, **RECIPES[recipe])
+            result = train(
+                links.seq_length,
+                links.class_limit,
+                links.image_shape,
+                links.data_dir,
+                weights,
+                seed=seed,
+                quiet=True,
+                **RECIPES[recipe],
+            )
             seconds = time.perf_counter() - start
     finally:
-        learning.augment = augment
-    return (result["test_accuracy"], result["report"]["expected_calibration_error"], len(result["history"]["loss"]), seconds)
+        augmentation.augment = augment
+    return (
+        result["test_accuracy"],
+        result["report"]["expected_calibration_error"],
+        len(result["history"]["loss"]),
+        seconds,
+    )
 
 
 def main():
@@ -99,11 +129,9 @@ def main():
     parser.add_argument("--regroup", action="store_true")
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=["lstm"])
     args = parser.parse_args()
-    cli.import_keras()
+    import_keras()
     import keras
-    from data import DataSet
-    from extract_features import extract_features
-    from inception import weights_id
+
     shape = (args.height, args.width, 3)
     extract_features(args.seq_length, args.classes, shape, args.data_dir, args.weights, args.quiet)
     dataset = DataSet(args.seq_length, args.classes, shape, args.data_dir)
@@ -113,15 +141,22 @@ def main():
     for seed in range(args.seeds):
         rows = split_by_group(dataset.data, seed) if args.regroup else dataset.data
         with arranged(dataset, rows, identity) as links:
-            for name, share in (("regression, all training clips", None), ("regression, without validation clips", 0.2)):
+            for name, share in (
+                ("regression, all training clips", None),
+                ("regression, without validation clips", 0.2),
+            ):
                 used = links.split_train_validation(share, seed)[0] if share else links.split_train_test()[0]
-                results.setdefault(name, []).append((regression(links, used, identity), np.nan, np.nan, np.nan))
+                results.setdefault(name, []).append(
+                    (regression(links, used, identity), np.nan, np.nan, np.nan)
+                )
             for recipe in args.recipes:
                 results.setdefault(recipe, []).append(run(links, args.weights, recipe, seed))
                 keras.backend.clear_session()
                 print(seed, recipe, *(f"{value:.3f}" for value in results[recipe][-1]), file=sys.stderr)
-    print(f"{len(dataset.data)} clips of {', '.join(dataset.classes)}, {args.seeds} seeds"
-          f"{', each with another test split' if args.regroup else ''}: mean and standard deviation")
+    print(
+        f"{len(dataset.data)} clips of {', '.join(dataset.classes)}, {args.seeds} seeds"
+        f"{', each with another test split' if args.regroup else ''}: mean and standard deviation"
+    )
     print(f"{'':38}test accuracy     calibration error  epochs  seconds")
     for name, values in results.items():
         accuracy, calibration, epochs, seconds = np.mean(values, 0)

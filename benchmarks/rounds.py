@@ -1,4 +1,6 @@
-"""What the benchmarks share: contenders that take turns, since the machine's speed changes while one looks at it."""
+"""What the benchmarks share: contenders that take turns, since the machine's speed changes while one looks at
+it."""
+
 import statistics
 import time
 
@@ -6,7 +8,8 @@ import time
 def take_turns(contenders, rounds):
     """Calls each contender in turn, `rounds` times after one round that doesn't count.
 
-    contenders: dict of name to a function without arguments. Returns a dict of name to the seconds of its calls.
+    contenders: dict of name to a function without arguments. Returns a dict of name to the seconds of its
+    calls.
     """
     for work in contenders.values():
         work()
@@ -20,5 +23,6 @@ def take_turns(contenders, rounds):
 
 
 def ratio(slow, fast):
-    """How many times as fast the second is: the median over the rounds of the quotients of two lists of seconds."""
+    """How many times as fast the second is: the median over the rounds of the quotients of two lists of
+    seconds."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))

@@ -1,9 +1,12 @@
-"""What does reading the sequences cost an epoch of training, in time and memory? On made-up sequences on disk.
+"""What does reading the sequences cost an epoch of training, in time and memory? On made-up sequences on
+disk.
 
-An epoch over the .npy files is compared with one of as many steps over a single batch that is in memory already.
+An epoch over the .npy files is compared with one of as many steps over a single batch that is in memory
+already.
 
     python benchmarks/sequences.py --clips 10000 --seq-length 75
 """
+
 import os
 import resource
 import statistics
@@ -13,13 +16,21 @@ import tempfile
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import cli  # noqa: E402
 from rounds import ratio, take_turns  # noqa: E402
+
+from data import DataSet  # noqa: E402
+from models import ResearchModel  # noqa: E402
+from train import BATCH_SIZE  # noqa: E402
+from vidclass import cli  # noqa: E402
+from vidclass.dataset.data_file import write_data_file  # noqa: E402
+from vidclass.keras_loading import import_keras  # noqa: E402
+from vidclass.training.augmentation import augment  # noqa: E402
+from vidclass.training.batches import ClipSequences, batches, feature_statistics  # noqa: E402
 
 
 def make_up(folder, clips, seq_length):
-    """Writes data_file.csv and a sequence for each clip: noise around a mean of its class. Returns the DataSet."""
-    from data import DataSet, write_data_file
+    """Writes data_file.csv and a sequence for each clip: noise around a mean of its class. Returns the
+    DataSet."""
     rows = [("train", "AB"[number % 2], f"clip_{number}", seq_length) for number in range(clips)]
     write_data_file(folder, rows)
     dataset = DataSet(seq_length, 2, data_dir=folder)
@@ -38,15 +49,12 @@ def main():
     parser.add_argument("--models", nargs="+", default=["lstm"])
     parser.add_argument("--rounds", type=cli.at_least(1), default=3)
     args = parser.parse_args()
-    cli.import_keras()
+    import_keras()
     import keras
-    from models import ResearchModel
-    from learning import Clips, augment, batches, feature_statistics
-    from train import BATCH_SIZE
 
     with tempfile.TemporaryDirectory() as folder:
         dataset = make_up(folder, args.clips, args.seq_length)
-        files = batches(Clips(dataset, dataset.data, "random"), BATCH_SIZE, seed=0, augment=augment)
+        files = batches(ClipSequences(dataset, dataset.data, "random"), BATCH_SIZE, seed=0, augment=augment)
         first = files[0]
 
         class Memory(keras.utils.PyDataset):
@@ -57,15 +65,25 @@ def main():
                 return first
 
         memory = Memory(workers=2, max_queue_size=4)
-        print(f"{args.clips} clips of ({args.seq_length}, 2048): {args.clips * args.seq_length * 8192 / 1e9:.1f} GB on disk")
+        print(
+            f"{args.clips} clips of ({args.seq_length}, 2048): {args.clips * args.seq_length * 8192 / 1e9:.1f} GB on disk"
+        )
         print("model     ms a step, memory    ms a step, files    share of the files")
         for model in args.models:
             research_model = ResearchModel(2, model, args.seq_length)
-            research_model.set_normalization(*feature_statistics(Clips(dataset, dataset.data[:200], "random")))
-            seconds = take_turns({
-                name: lambda source=source: research_model.model.fit(source, epochs=1, verbose=0)
-                for name, source in (("memory", memory), ("files", files))}, args.rounds)
-            in_memory, on_disk = (1000 * statistics.median(seconds[name]) / len(files) for name in ("memory", "files"))
+            research_model.set_normalization(
+                *feature_statistics(ClipSequences(dataset, dataset.data[:200], "random"))
+            )
+            seconds = take_turns(
+                {
+                    name: lambda source=source: research_model.model.fit(source, epochs=1, verbose=0)
+                    for name, source in (("memory", memory), ("files", files))
+                },
+                args.rounds,
+            )
+            in_memory, on_disk = (
+                1000 * statistics.median(seconds[name]) / len(files) for name in ("memory", "files")
+            )
             share = 1 - 1 / ratio(seconds["files"], seconds["memory"])
             print(f"{model:9} {in_memory:17.1f} {on_disk:19.1f} {100 * share:19.0f} %", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

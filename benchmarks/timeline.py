@@ -1,12 +1,15 @@
-"""How exact is the timeline? clasify.py on rendered broadcasts with known cuts, and comskip where it is installed.
+"""How exact is the timeline? clasify.py on rendered broadcasts with known cuts, and comskip where it is
+installed.
 
-Renders a broadcast to train on and others to test on, match and commercial breaks in turn (data/demo/prepare.py draws them),
-and does the whole job as a user would: cut_clips.py, extract_files.py, train.py, clasify.py. Frame accuracy: share of the
-frames whose class is right. Boundary error: from each true cut to the nearest found one. F1: of segments that overlap a true
-one of their class by an intersection over union of at least 0.5. Speed: seconds of video by seconds of the whole command.
+Renders a broadcast to train on and others to test on, match and commercial breaks in turn
+(data/demo/prepare.py draws them), and does the whole job as a user would: cut_clips.py, extract_files.py,
+train.py, clasify.py. Frame accuracy: share of the frames whose class is right. Boundary error: from each true
+cut to the nearest found one. F1: of segments that overlap a true one of their class by an intersection over
+union of at least 0.5. Speed: seconds of video by seconds of the whole command.
 
     python benchmarks/timeline.py --seeds 3
 """
+
 import csv
 import os
 import shutil
@@ -19,7 +22,7 @@ import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "data", "demo")]
-import cli  # noqa: E402
+from vidclass import cli  # noqa: E402
 
 WINDOW = 3  # seconds
 SETTINGS = {
@@ -33,15 +36,23 @@ COMSKIP = "output_edl=1\noutput_default=0\nmin_commercialbreak=5\nmin_commercial
 
 def stretches(random, count, fps):
     """(class, seconds): matches of 20 to 70 s, breaks of 8 to 40 s, whole frames."""
-    return [("Football", int(random.integers(20 * fps, 70 * fps)) / fps) if number % 2 == 0 else
-            ("Commercial", int(random.integers(8 * fps, 40 * fps)) / fps) for number in range(count)]
+    return [
+        ("Football", int(random.integers(20 * fps, 70 * fps)) / fps)
+        if number % 2 == 0
+        else ("Commercial", int(random.integers(8 * fps, 40 * fps)) / fps)
+        for number in range(count)
+    ]
 
 
 def run(folder, script, *arguments):
     """Runs a script in a folder. Returns (seconds, stdout). Raises RuntimeError if it fails."""
     start = time.perf_counter()
-    result = subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, arguments), "--quiet"], cwd=folder,
-                            text=True, capture_output=True)
+    result = subprocess.run(
+        [sys.executable, os.path.join(ROOT, script), *map(str, arguments), "--quiet"],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+    )
     if result.returncode:
         raise RuntimeError(f"{script}: {result.stderr[-300:]}")
     return time.perf_counter() - start, result.stdout
@@ -60,7 +71,9 @@ def comskip(folder, recording, length):
     out = os.path.join(folder, "comskip")
     os.makedirs(out, exist_ok=True)
     start = time.perf_counter()
-    subprocess.run(["comskip", f"--ini={folder}/comskip.ini", f"--output={out}", recording], capture_output=True)
+    subprocess.run(
+        ["comskip", f"--ini={folder}/comskip.ini", f"--output={out}", recording], capture_output=True
+    )
     seconds = time.perf_counter() - start
     path = os.path.join(out, os.path.splitext(os.path.basename(recording))[0] + ".edl")
     segments, at = [], 0.0
@@ -78,11 +91,22 @@ def compare(truth, found, fps):
     def classes(segments):
         places = np.searchsorted([end for _, end, _ in segments], times, "right").clip(0, len(segments) - 1)
         return np.array([name for *_, name in segments])[places]
+
     cuts = np.array([end for _, end, _ in found[:-1]]) if len(found) > 1 else np.array([np.inf])
     errors = [min(np.abs(cuts - end).min(), truth[-1][1]) for _, end, _ in truth[:-1]]
-    matched = sum(any(name == other and 2 * (min(end, last) - max(start, first)) >= max(end, last) - min(start, first)
-                      for first, last, other in found) for start, end, name in truth)
-    return int((classes(truth) == classes(found)).sum()), len(times), errors, (matched, len(truth), len(found))
+    matched = sum(
+        any(
+            name == other and 2 * (min(end, last) - max(start, first)) >= max(end, last) - min(start, first)
+            for first, last, other in found
+        )
+        for start, end, name in truth
+    )
+    return (
+        int((classes(truth) == classes(found)).sum()),
+        len(times),
+        errors,
+        (matched, len(truth), len(found)),
+    )
 
 
 def main():
@@ -93,6 +117,7 @@ def main():
     parser.add_argument("--seq-length", type=cli.at_least(2), default=15)
     args = parser.parse_args()
     import prepare
+
     length, shape, fps = args.seq_length, (150, 266), prepare.FPS
     weights = os.path.abspath(args.weights) if os.path.exists(args.weights) else args.weights
     results = {}
@@ -110,22 +135,30 @@ def main():
         for seed in range(1, args.seeds + 1):
             recording, duration = os.path.join(folder, f"{seed}.mp4"), truths[seed][-1][1]
             for name, options in SETTINGS.items():
-                seconds, _ = run(folder, "clasify.py", length, 2, "lstm-features.hdf5", recording, *options, *weights)
+                seconds, _ = run(
+                    folder, "clasify.py", length, 2, "lstm-features.hdf5", recording, *options, *weights
+                )
                 found = read_segments(os.path.join(folder, "result.csv"))
                 results.setdefault(name, []).append((*compare(truths[seed], found, fps), seconds, duration))
             if shutil.which("comskip"):
                 seconds, found = comskip(folder, recording, duration)
-                results.setdefault("comskip", []).append((*compare(truths[seed], found, fps), seconds, duration))
+                results.setdefault("comskip", []).append(
+                    (*compare(truths[seed], found, fps), seconds, duration)
+                )
     total = sum(labels[-1][1] for labels in truths[1:])
-    print(f"{args.seeds} broadcasts, {total / 60:.1f} minutes, {sum(len(labels) - 1 for labels in truths[1:])} cuts; trained on "
-          f"another of {truths[0][-1][1] / 60:.1f} minutes")
+    print(
+        f"{args.seeds} broadcasts, {total / 60:.1f} minutes, {sum(len(labels) - 1 for labels in truths[1:])} cuts; trained on "
+        f"another of {truths[0][-1][1] / 60:.1f} minutes"
+    )
     print(f"{'':28}frame accuracy  boundary error, median  95 %  segment F1  speed")
     for name, rows in results.items():
         right, frames, errors, segments, seconds, durations = zip(*rows)
         errors = np.concatenate(errors)
         matched, true, found = np.sum(segments, axis=0)
-        print(f"{name:28}{sum(right) / sum(frames):14.4f}  {np.median(errors):20.2f} s  {np.percentile(errors, 95):4.2f} s "
-              f"{2 * matched / (true + found):10.3f}  {sum(durations) / sum(seconds):4.1f}x")
+        print(
+            f"{name:28}{sum(right) / sum(frames):14.4f}  {np.median(errors):20.2f} s  {np.percentile(errors, 95):4.2f} s "
+            f"{2 * matched / (true + found):10.3f}  {sum(durations) / sum(seconds):4.1f}x"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Shared fixtures. Real clips and weights come from ../shared, where that folder is; tests that need them skip elsewhere."""
+"""Shared fixtures. Real clips and weights come from ../shared, where that folder is; tests that need them
+skip elsewhere."""
+
 import contextlib
 import functools
 import importlib
@@ -17,7 +19,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 sys.path.insert(0, ROOT)
 
-import video  # noqa: E402
+from extractor import Extractor  # noqa: E402
+from vidclass.features.inception import compile_network, load_network  # noqa: E402
+from vidclass.video.ffmpeg import find_ffmpeg, passthrough  # noqa: E402
+from vidclass.video.probe import VideoInfo  # noqa: E402
 
 # What the rendered project is trained with.
 LENGTH, CLASSES, HEIGHT, WIDTH = 8, 2, 80, 96
@@ -43,10 +48,9 @@ def _shared(*parts):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_random_network():
-    """Scripts that tests call in this process share the random InceptionV3 and what was compiled of it for a size: to make
-    it takes seconds each time."""
-    import extractor
-    load, compile_ = extractor.load_network, extractor.compile_network
+    """Scripts that tests call in this process share the random InceptionV3 and what was compiled of it for a
+    size: to make it takes seconds each time."""
+    load, compile_ = load_network, compile_network
     network, compiled = functools.cache(lambda: load("random")), {}
 
     def compile_once(given, *arguments):
@@ -57,14 +61,16 @@ def one_random_network():
         return compiled[arguments]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractor, "load_network", lambda weights: network() if weights == "random" else load(weights))
-        patch.setattr(extractor, "compile_network", compile_once)
+        patch.setattr(
+            "extractor.load_network",
+            lambda weights: network() if weights == "random" else load(weights),
+        )
+        patch.setattr("extractor.compile_network", compile_once)
         yield
 
 
 @pytest.fixture(scope="session")
 def random_extractor():
-    from extractor import Extractor
     return Extractor((96, 128, 3), "random")
 
 
@@ -72,6 +78,7 @@ def random_extractor():
 def photos():
     """Smooth coloured images, uint8 RGB (5, 96, 128, 3)."""
     import cv2
+
     random = np.random.default_rng(7)
     return np.stack([cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (128, 96)) for _ in range(5)])
 
@@ -93,7 +100,8 @@ np.savez(sys.argv[2], x=x, probabilities=model.predict(x, verbose=0))
 
 @pytest.fixture(scope="session")
 def keras_2_checkpoint(tmp_path_factory):
-    """A whole model as the article's repository writes it, with Keras 2 (tf_keras): (path, input, its probabilities)."""
+    """A whole model as the article's repository writes it, with Keras 2 (tf_keras): (path, input, its
+    probabilities)."""
     pytest.importorskip("tf_keras")
     folder = tmp_path_factory.mktemp("keras_2")
     path, arrays = folder / "lstm-features.095-0.090.hdf5", folder / "arrays.npz"
@@ -104,32 +112,55 @@ def keras_2_checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def make_clip(tmp_path):
-    """make_clip(path, seconds=1, fps=25, size="160x120", source="testsrc2", extra=()): renders a clip with ffmpeg."""
+    """make_clip(path, seconds=1, fps=25, size="160x120", source="testsrc2", extra=()): renders a clip with
+    ffmpeg."""
+
     def make(path, seconds=1, fps="25", size="160x120", source="testsrc2", extra=("-pix_fmt", "yuv420p")):
         path = tmp_path / path
         path.parent.mkdir(parents=True, exist_ok=True)
         separator = ":" if "=" in source else "="
-        subprocess.run([video.find_ffmpeg(), "-v", "error", "-y", "-f", "lavfi", "-i",
-                        f"{source}{separator}size={size}:rate={fps}:duration={seconds}", *extra, f"file:{path}"],
-                       check=True)
+        subprocess.run(
+            [
+                find_ffmpeg(),
+                "-v",
+                "error",
+                "-y",
+                "-f",
+                "lavfi",
+                "-i",
+                f"{source}{separator}size={size}:rate={fps}:duration={seconds}",
+                *extra,
+                f"file:{path}",
+            ],
+            check=True,
+        )
         return path
+
     return make
 
 
 @pytest.fixture
 def run_script(tmp_path):
-    """run_script("train.py", *args): runs a script as a user would, in tmp_path; a finished subprocess.CompletedProcess."""
+    """run_script("train.py", *args): runs a script as a user would, in tmp_path; a finished
+    subprocess.CompletedProcess."""
     return functools.partial(run_as_user, tmp_path)
 
 
 def run_as_user(folder, script, *args, env=None):
     """Runs a script in a process of its own, in `folder`. Returns the finished subprocess.CompletedProcess."""
-    return subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, args)], cwd=folder, text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, env={**os.environ, **(env or {})})
+    return subprocess.run(
+        [sys.executable, os.path.join(ROOT, script), *map(str, args)],
+        cwd=folder,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env={**os.environ, **(env or {})},
+    )
 
 
 def run(folder, script, *arguments):
-    """What a script prints and returns when it is called in `folder`; in this process, which has TensorFlow loaded."""
+    """What a script prints and returns when it is called in `folder`; in this process, which has TensorFlow
+    loaded."""
     main = importlib.import_module(script.removesuffix(".py")).main
     stdout, stderr = io.StringIO(), io.StringIO()
     before = os.getcwd()
@@ -146,13 +177,30 @@ def run(folder, script, *arguments):
 
 def variable_rate():
     """ffmpeg's arguments for an output whose frames keep their times, at whatever rate."""
-    return video.passthrough()[0], "vfr"
+    return passthrough()[0], "vfr"
 
 
 def count_frames(path):
     """The number of frames that ffmpeg decodes from a video, an authority that none of our code touches."""
-    report = subprocess.run([video.find_ffmpeg(), "-v", "error", "-i", path, "-map", "0:v:0", "-f", "null",
-                             *video.passthrough(), "-progress", "-", "-"], capture_output=True, text=True).stdout
+    report = subprocess.run(
+        [
+            find_ffmpeg(),
+            "-v",
+            "error",
+            "-i",
+            path,
+            "-map",
+            "0:v:0",
+            "-f",
+            "null",
+            *passthrough(),
+            "-progress",
+            "-",
+            "-",
+        ],
+        capture_output=True,
+        text=True,
+    ).stdout
     return int(re.findall(r"frame=\s*(\d+)", report)[-1])
 
 
@@ -167,25 +215,42 @@ def assert_one_line_error(result, code, *mentions):
 
 def render(path, class_name, seed, seconds=1, fps=25):
     """A clip of class Grey (moving grey stripes) or Colour (moving colours), different for each seed."""
-    source = {"Grey": f"geq=lum='128+100*sin((X*{seed + 1}+Y)/20+N/5)':cb=128:cr=128",
-              "Colour": f"geq=r='255*mod(X+{seed * 40}+9*N,200)/200':g='60+{seed * 9}':b='255*mod(Y+5*N,150)/150'"}
+    source = {
+        "Grey": f"geq=lum='128+100*sin((X*{seed + 1}+Y)/20+N/5)':cb=128:cr=128",
+        "Colour": f"geq=r='255*mod(X+{seed * 40}+9*N,200)/200':g='60+{seed * 9}':b='255*mod(Y+5*N,150)/150'",
+    }
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    subprocess.run([video.find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i",
-                    f"color=black:size=128x96:rate={fps}:duration={seconds},format=yuv444p,{source[class_name]}",
-                    "-pix_fmt", "yuv420p", path], check=True)
+    subprocess.run(
+        [
+            find_ffmpeg(),
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            f"color=black:size=128x96:rate={fps}:duration={seconds},format=yuv444p,{source[class_name]}",
+            "-pix_fmt",
+            "yuv420p",
+            path,
+        ],
+        check=True,
+    )
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
-    """A folder in which a user has put clips and run extract_files.py and train.py; with what train.py printed."""
+    """A folder in which a user has put clips and run extract_files.py and train.py; with what train.py
+    printed."""
     folder = tmp_path_factory.mktemp("project")
     for class_name in ("Grey", "Colour"):
         for number in range(6):
             render(folder / f"data/train/{class_name}/{class_name}_train_{number}.mp4", class_name, number)
         for number in range(2):
             render(folder / f"data/test/{class_name}/{class_name}_test_{number}.mp4", class_name, 7 + number)
-    for script, arguments in (("extract_files.py", ["mp4"]),
-                              ("train.py", [*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40])):
+    for script, arguments in (
+        ("extract_files.py", ["mp4"]),
+        ("train.py", [*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40]),
+    ):
         result = run_as_user(folder, script, *arguments)
         assert result.returncode == 0, result.stderr
     (folder / "train.log").write_text(result.stdout)
@@ -207,8 +272,11 @@ def match(tmp_path):
     for name, seconds in (("Grey", 2.4), ("Colour", 1.96)):
         render(folder / "parts" / f"{name}.mp4", name, 3, seconds)
     (folder / "list.txt").write_text("file parts/Grey.mp4\nfile parts/Colour.mp4\n")
-    subprocess.run([video.find_ffmpeg(), "-v", "error", "-f", "concat", "-i", "list.txt", "-vf", "fps=25", "video.mp4"],
-                   cwd=folder, check=True)
+    subprocess.run(
+        [find_ffmpeg(), "-v", "error", "-f", "concat", "-i", "list.txt", "-vf", "fps=25", "video.mp4"],
+        cwd=folder,
+        check=True,
+    )
     shutil.rmtree(folder / "parts")
     (folder / "list.txt").unlink()
     return folder
@@ -219,7 +287,7 @@ class Frames:
 
     def __init__(self, count, fps):
         self.count = count
-        self.info = video.VideoInfo(8, 8, Fraction(fps), count, Fraction(1))
+        self.info = VideoInfo(8, 8, Fraction(fps), count, Fraction(1))
 
     def __iter__(self):
         return (np.full((8, 8, 3), number % 251, np.uint8) for number in range(self.count))

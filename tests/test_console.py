@@ -1,4 +1,5 @@
 """What reaches a terminal or a log: names that can do nothing there, and how far the work is."""
+
 import ast
 import fcntl
 import glob
@@ -15,27 +16,38 @@ import threading
 import pytest
 from conftest import ROOT, run
 
-import bars
-import console
+from vidclass.console import print, printable
+from vidclass.progress import _Bar, _Lines, progress
 
-HOSTILE = ["a\x1b[31mb", "a\nerror: b", "a\rb", "a\x9b31mb", "a\x07b", "a\u202egnp.exe", "a\u2028b", "a\x1b]0;title\x07b"]
+HOSTILE = [
+    "a\x1b[31mb",
+    "a\nerror: b",
+    "a\rb",
+    "a\x9b31mb",
+    "a\x07b",
+    "a\u202egnp.exe",
+    "a\u2028b",
+    "a\x1b]0;title\x07b",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_are_printed_escaped(capsys, name):
-    console.print(f"{name}.mp4: left out", 3)
+    print(f"{name}.mp4: left out", 3)
     printed = capsys.readouterr().out
-    assert printed.count("\n") == 1 and printed[:-1].isprintable() and printed[:-1].endswith(".mp4: left out 3")
+    assert (
+        printed.count("\n") == 1 and printed[:-1].isprintable() and printed[:-1].endswith(".mp4: left out 3")
+    )
     assert ast.literal_eval(f"'{printed[:-1]}'") == f"{name}.mp4: left out 3"  # nothing of it is lost
 
 
-@pytest.mark.parametrize("name", ["naïve 足球", "שלום", "👨‍👩‍👧 é", "it's \\ \"so\"", "\udcff"])
+@pytest.mark.parametrize("name", ["naïve 足球", "שלום", "👨‍👩‍👧 é", 'it\'s \\ "so"', "\udcff"])
 def test_ordinary_names_stay_as_they_are(name):
-    assert console.printable(name) == name
+    assert printable(name) == name
 
 
 def test_several_lines_are_several_values(capsys):
-    console.print("a", "b\nc", sep="\n")
+    print("a", "b\nc", sep="\n")
     assert capsys.readouterr().out == "a\nb\\nc\n"
 
 
@@ -50,11 +62,15 @@ def test_scripts_print_names_escaped(tmp_path, make_clip, name):
     make_clip("match.mp4", 1)
     (tmp_path / "labels.csv").write_text(f'0,1,"{name}"\n', newline="")
     printed = []
-    for script, arguments in (("extract_files.py", ["mp4"]), ("extract_features.py", [6, 2, 75, 75, "--weights", "random"]),
-                              ("extract_files.py", ["mp4", name]), ("extract_files.py", ["mp4", "--data-dir", name]),
-                              ("cut_clips.py", ["match.mp4", "labels.csv", "--seconds", "0.2"]),
-                              ("cut_clips.py", [f"{name}.mp4", "labels.csv"]),
-                              ("clasify.py", [6, 2, f"{name}.hdf5", "match.mp4"])):
+    for script, arguments in (
+        ("extract_files.py", ["mp4"]),
+        ("extract_features.py", [6, 2, 75, 75, "--weights", "random"]),
+        ("extract_files.py", ["mp4", name]),
+        ("extract_files.py", ["mp4", "--data-dir", name]),
+        ("cut_clips.py", ["match.mp4", "labels.csv", "--seconds", "0.2"]),
+        ("cut_clips.py", [f"{name}.mp4", "labels.csv"]),
+        ("clasify.py", [6, 2, f"{name}.hdf5", "match.mp4"]),
+    ):
         result = run(tmp_path, script, *arguments)
         printed.append(result.stdout + result.stderr)
         assert "\x1b" not in printed[-1] and "\r" not in printed[-1] and "\x9b" not in printed[-1]
@@ -69,11 +85,20 @@ def test_everything_is_printed_by_way_of_console():
         module = os.path.basename(path)
         with open(path, encoding="utf-8") as file:
             tree = ast.parse(file.read())
-        imported = {(node.module, name.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
+        imported = {
+            (node.module, name.name)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+        }
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 assert module == "console.py" or ("console", "print") in imported, f"{path}:{node.lineno}"
-            if isinstance(node, ast.Attribute) and node.attr == "write" and isinstance(node.value, ast.Attribute):
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr == "write"
+                and isinstance(node.value, ast.Attribute)
+            ):
                 assert node.value.attr not in ("stdout", "stderr"), f"{path}:{node.lineno}"
         assert module == "bars.py" or ("tqdm", "tqdm") not in imported, path
 
@@ -83,7 +108,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
-        for kind in (bars._Bar, bars._Lines):
+        for kind in (_Bar, _Lines):
             monkeypatch.setattr(kind, "__init__", self._clocked(kind.__init__))
 
     def _clocked(self, init):
@@ -93,8 +118,9 @@ class Clock:
             if not bar.disable:
                 bar._time = lambda: self.now
                 bar.start_t = bar.last_print_t = self.now
-                if isinstance(bar, bars._Lines):
+                if isinstance(bar, _Lines):
                     bar._shown_at = self.now
+
         return start
 
 
@@ -104,7 +130,7 @@ def clock(monkeypatch):
 
 
 def test_a_log_gets_a_line_after_each_tenth(clock, capsys):
-    with bars.progress(total=1000, unit="clip", desc="Cutting", quiet=False) as bar:
+    with progress(total=1000, unit="clip", desc="Cutting", quiet=False) as bar:
         for _ in range(1000):
             clock.now += 0.01
             bar.update()
@@ -113,10 +139,10 @@ def test_a_log_gets_a_line_after_each_tenth(clock, capsys):
     assert lines[-1] == "Cutting: 100 %, 1000 of 1000 clips, 100.0 clips/s, 00:10 in all"
 
 
-@pytest.mark.parametrize("total", [None, 10 ** 6])
+@pytest.mark.parametrize("total", [None, 10**6])
 def test_a_log_gets_a_line_after_30_seconds(clock, capsys, total):
     """Also of work of which the size is not known, and that ends early."""
-    with bars.progress(total=total, unit="frame", desc="Classifying", quiet=False) as bar:
+    with progress(total=total, unit="frame", desc="Classifying", quiet=False) as bar:
         for _ in range(95):
             clock.now += 1
             bar.update(2)
@@ -126,7 +152,7 @@ def test_a_log_gets_a_line_after_30_seconds(clock, capsys, total):
 
 def test_a_total_that_was_too_high_still_ends_with_100_percent(clock, capsys):
     """99 % were shown when the last frame came, and then it was known to be the last."""
-    with bars.progress(total=2501, unit="frame", desc="Classifying", quiet=False) as bar:
+    with progress(total=2501, unit="frame", desc="Classifying", quiet=False) as bar:
         clock.now += 31
         bar.update(2500)
         bar.total = bar.n
@@ -136,20 +162,21 @@ def test_a_total_that_was_too_high_still_ends_with_100_percent(clock, capsys):
 
 
 def test_a_bar_over_things(clock, capsys):
-    assert list(bars.progress(iter("abc"), total=3, unit="clip", desc="a\x1b[1m", quiet=False)) == list("abc")
+    assert list(progress(iter("abc"), total=3, unit="clip", desc="a\x1b[1m", quiet=False)) == list("abc")
     assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
-        f"a\\x1b[1m: {percent} %" for percent in (33, 66, 100)]
+        f"a\\x1b[1m: {percent} %" for percent in (33, 66, 100)
+    ]
 
 
 def test_quiet_shows_nothing(capsys):
-    with bars.progress(total=10, unit="clip", desc="Cutting", quiet=True) as bar:
+    with progress(total=10, unit="clip", desc="Cutting", quiet=True) as bar:
         bar.update(10)
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_clock_that_waits_for_the_first_batch(clock, capsys):
     """A minute for the network to start, then batches of 8 frames, 4 frames a second, each in one go."""
-    with bars.progress(total=80, unit="frame", desc="Extracting", quiet=False, wait=True) as bar:
+    with progress(total=80, unit="frame", desc="Extracting", quiet=False, wait=True) as bar:
         clock.now += 60
         for _ in range(10):
             for _ in range(8):
@@ -158,13 +185,19 @@ def test_a_clock_that_waits_for_the_first_batch(clock, capsys):
             clock.now += 2 - 0.008
     lines = capsys.readouterr().err.splitlines()
     assert lines[:2] == ["Extracting: 1 %, 1 of 80 frames", "Extracting: 10 %, 8 of 80 frames"]
-    assert lines[2:4] == ["Extracting: 20 %, 16 of 80 frames, 4.0 frames/s, 00:16 left",
-                          "Extracting: 30 %, 24 of 80 frames, 4.0 frames/s, 00:14 left"] and len(lines) == 11
+    assert (
+        lines[2:4]
+        == [
+            "Extracting: 20 %, 16 of 80 frames, 4.0 frames/s, 00:16 left",
+            "Extracting: 30 %, 24 of 80 frames, 4.0 frames/s, 00:14 left",
+        ]
+        and len(lines) == 11
+    )
 
 
 def test_another_modules_way_to_start_the_clock(clock, capsys):
     """As a tqdm bar's: unpause, and what is done set to count from there."""
-    with bars.progress(total=100, unit="frame", desc="Classifying", quiet=False) as bar:
+    with progress(total=100, unit="frame", desc="Classifying", quiet=False) as bar:
         clock.now += 60
         bar.unpause()
         bar.n = bar.initial = bar.last_print_n = 20
@@ -172,7 +205,10 @@ def test_another_modules_way_to_start_the_clock(clock, capsys):
         clock.now += 10
         bar.update(20)
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["Classifying: 20 %, 20 of 100 frames", "Classifying: 40 %, 40 of 100 frames, 2.0 frames/s, 00:30 left"]
+    assert lines == [
+        "Classifying: 20 %, 20 of 100 frames",
+        "Classifying: 40 %, 40 of 100 frames, 2.0 frames/s, 00:30 left",
+    ]
 
 
 ON_A_TERMINAL = """
@@ -209,11 +245,13 @@ def test_a_terminal_gets_a_bar_with_its_rate_and_what_is_left():
 
 
 def test_lines_and_bars_of_many_threads(capsys):
-    with bars.progress(total=400, unit="clip", desc="Cutting", quiet=False) as bar:
+    with progress(total=400, unit="clip", desc="Cutting", quiet=False) as bar:
+
         def work():
             for number in range(100):
                 bar.update()
-                console.print(f"line {number}")
+                print(f"line {number}")
+
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -226,6 +264,6 @@ def test_lines_and_bars_of_many_threads(capsys):
 
 def test_print_takes_what_print_takes():
     file = io.StringIO()
-    console.print("a", 1, sep="-", end=";", file=file, flush=True)
-    console.print(file=file)
+    print("a", 1, sep="-", end=";", file=file, flush=True)
+    print(file=file)
     assert file.getvalue() == "a-1;\n"

@@ -1,11 +1,12 @@
 """parallel.py: all is done, and only so much of it is begun at once."""
+
 import contextlib
 import threading
 import time
 
 import pytest
 
-import parallel
+from vidclass import parallel
 
 
 def test_all_is_done_and_little_of_it_waits():

@@ -1,4 +1,6 @@
-"""Runs that are ended: what they started ends with them, what they were writing is removed, and the exit code says why."""
+"""Runs that are ended: what they started ends with them, what they were writing is removed, and the exit code
+says why."""
+
 import ast
 import glob
 import os
@@ -13,9 +15,8 @@ import time
 import pytest
 from conftest import ROOT
 
-import cli
-import processes
-import video
+from vidclass import cli, processes
+from vidclass.video.ffmpeg import find_ffmpeg
 
 
 def running(mark):
@@ -46,8 +47,10 @@ def slow_ffmpeg(tmp_path, monkeypatch):
     """An ffmpeg on PATH that reads its input no faster than it would be shown."""
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin/ffmpeg"
-    script.write_text(f'#!/bin/sh\ncase "$*" in *-version*) exec {video.find_ffmpeg()} "$@";; esac\n'
-                      f'exec {video.find_ffmpeg()} -re "$@"\n')
+    script.write_text(
+        f'#!/bin/sh\ncase "$*" in *-version*) exec {find_ffmpeg()} "$@";; esac\n'
+        f'exec {find_ffmpeg()} -re "$@"\n'
+    )
     script.chmod(0o755)
     return {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
 
@@ -65,13 +68,17 @@ def started(tmp_path, make_clip, slow_ffmpeg):
     left = []
 
     def start(script, before=(), **options):
-        process = subprocess.Popen([*before, sys.executable, os.path.join(ROOT, script), *arguments[script]], cwd=tmp_path,
-                                   env=slow_ffmpeg, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True,
-                                                       **options})
+        process = subprocess.Popen(
+            [*before, sys.executable, os.path.join(ROOT, script), *arguments[script]],
+            cwd=tmp_path,
+            env=slow_ffmpeg,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
+        )
         left.append(process)
         # Both have as many as there are processors.
         wait_until(lambda: len(ffmpegs(tmp_path)) >= min(2, len(os.sched_getaffinity(0))))
         return process
+
     yield start
     for process in left:
         process.kill()
@@ -100,8 +107,10 @@ def test_children_die_with_a_killed_script(started, tmp_path, script):
 
 
 @pytest.mark.parametrize("script", ["extract_files.py", "cut_clips.py"])
-@pytest.mark.parametrize("signum, code, name", [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP"),
-                                                (signal.SIGINT, 130, "Ctrl-C")])
+@pytest.mark.parametrize(
+    "signum, code, name",
+    [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP"), (signal.SIGINT, 130, "Ctrl-C")],
+)
 def test_signals_end_a_script_as_ctrl_c_does(started, tmp_path, script, signum, code, name):
     process = started(script)
     start = time.monotonic()
@@ -129,7 +138,13 @@ def test_nohup_is_respected(started, tmp_path):
 def test_a_closed_terminal_ends_a_script(started, tmp_path):
     """All that it prints then fails."""
     master, slave = pty.openpty()
-    process = started("extract_files.py", stdin=slave, stdout=slave, stderr=slave, preexec_fn=lambda: (os.setsid(), _control(slave)))
+    process = started(
+        "extract_files.py",
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        preexec_fn=lambda: (os.setsid(), _control(slave)),
+    )
     os.close(slave)
     os.close(master)
     process.wait(30)
@@ -139,6 +154,7 @@ def test_a_closed_terminal_ends_a_script(started, tmp_path):
 def _control(terminal):
     import fcntl
     import termios
+
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
 
@@ -166,15 +182,20 @@ sys.stdin.read()
 def start_killed(how):
     """A process with a child, and the text by which to know that."""
     mark = f"98765.{os.getpid()}{time.monotonic_ns()}"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, ROOT, mark, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, ROOT, mark, how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == ("" if how == "exit" else "started\n")
     return process, f"sleep\0{mark}"
 
 
 @pytest.mark.parametrize("how", ["thread", "guard", "fork"])
 def test_children_die_with_their_process(how):
-    """Not before, though the thread that started them is gone; also those that come after a guard that was killed; also where
-    the process has forked."""
+    """Not before, though the thread that started them is gone; also those that come after a guard that was
+    killed; also where the process has forked."""
     process, mark = start_killed(how)
     time.sleep(0.1)
     assert running(mark)
@@ -210,7 +231,9 @@ def test_children_are_out_of_reach_of_ctrl_c_and_hold_nothing_open(tmp_path):
 
 
 def test_run_is_subprocess_run():
-    result = processes.run(["sh", "-c", "cat; echo no >&2; exit 3"], input="x", capture_output=True, text=True)
+    result = processes.run(
+        ["sh", "-c", "cat; echo no >&2; exit 3"], input="x", capture_output=True, text=True
+    )
     assert (result.returncode, result.stdout, result.stderr) == (3, "x", "no\n")
     with pytest.raises(subprocess.TimeoutExpired):
         processes.run(["sleep", "98765"], timeout=0.1)
@@ -222,7 +245,9 @@ def test_run_is_subprocess_run():
 
 def test_many_threads_start_children():
     codes = []
-    threads = [threading.Thread(target=lambda: codes.append(processes.run(["true"]).returncode)) for _ in range(16)]
+    threads = [
+        threading.Thread(target=lambda: codes.append(processes.run(["true"]).returncode)) for _ in range(16)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -238,8 +263,13 @@ def test_no_module_starts_a_process_in_another_way():
             for node in ast.walk(ast.parse(file.read())):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                     assert (node.value.id, node.attr) not in {
-                        ("os", "system"), ("os", "popen"), *(("subprocess", name) for name in (
-                            "Popen", "run", "call", "check_call", "check_output"))}, f"{path}:{node.lineno}"
+                        ("os", "system"),
+                        ("os", "popen"),
+                        *(
+                            ("subprocess", name)
+                            for name in ("Popen", "run", "call", "check_call", "check_output")
+                        ),
+                    }, f"{path}:{node.lineno}"
 
 
 def test_signals_are_as_before_after_a_run():

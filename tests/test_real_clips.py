@@ -1,4 +1,5 @@
 """The whole job on real clips with real InceptionV3 weights, where ../shared has them; and the demo."""
+
 import csv
 import os
 import re
@@ -11,7 +12,10 @@ import pytest
 from conftest import ROOT, count_frames
 from conftest import run as run_here
 
-import video
+from extractor import Extractor
+from vidclass.video.images import read_image, resize, split_into_frames
+from vidclass.video.probe import probe
+from vidclass.video.reader import FrameReader
 
 
 def run(folder, script, *arguments):
@@ -22,13 +26,14 @@ def run(folder, script, *arguments):
 
 @pytest.mark.slow
 def test_real_clips_of_mixed_sizes_rates_and_containers(shared_clips, shared_weights, tmp_path):
-    """Four training and two test clips of Punch (avi, 320x240, 25 fps) and Street (mp4, many sizes and rates)."""
+    """Four training and two test clips of Punch (avi, 320x240, 25 fps) and Street (mp4, many sizes and
+    rates)."""
     for split, count in (("train", 4), ("test", 2)):
         for class_name in ("Punch", "Street"):
             folder = tmp_path / "data" / split / class_name
             folder.mkdir(parents=True)
             clips = sorted(os.listdir(os.path.join(shared_clips, split, class_name)))
-            for clip in clips[::len(clips) // count][:count]:
+            for clip in clips[:: len(clips) // count][:count]:
                 shutil.copy(os.path.join(shared_clips, split, class_name, clip), folder)
     run(tmp_path, "extract_files.py", "avi")
     run(tmp_path, "extract_files.py", "mp4")
@@ -45,22 +50,24 @@ def test_real_clips_of_mixed_sizes_rates_and_containers(shared_clips, shared_wei
     result = run(tmp_path, "clasify.py", 10, 2, "lstm-features.hdf5", clip, "--weights", shared_weights)
     assert count_frames(tmp_path / "result.avi") == count_frames(clip)
     assert re.search(r"^0:00:00.000 - \S+  (Punch|Street): ", result.stdout, re.M)
-    assert video.probe(tmp_path / "result.avi").fps == video.probe(clip).fps
+    assert probe(tmp_path / "result.avi").fps == probe(clip).fps
 
 
 def test_features_at_work_agree_with_those_of_training(shared_clips, shared_weights, tmp_path):
-    """What FrameReader gives clasify.py against the JPEGs that extract_features.py reads: cosine > 0.99 per frame."""
-    from extractor import Extractor, read_image, resize
+    """What FrameReader gives clasify.py against the JPEGs that extract_features.py reads: cosine > 0.99 per
+    frame."""
     extractor = Extractor((240, 320, 3), shared_weights)
     for clip in ("Punch/v_Punch_g01_c01.avi", "Street/nofi030.mp4", "YoYo/v_YoYo_g01_c06.avi"):
         path = os.path.join(shared_clips, "test", clip)
         frames = tmp_path / clip.replace("/", "-")
         frames.mkdir()
-        video.split_into_frames(path, frames)
-        direct = list(video.FrameReader(path))[::12]
+        split_into_frames(path, frames)
+        direct = list(FrameReader(path))[::12]
         jpegs = [read_image(path) for path in sorted(frames.glob("*.jpg"))][::12]
-        a, b = (extractor.extract_batch(np.stack([resize(image, extractor.image_shape) for image in images]))
-                for images in (direct, jpegs))
+        a, b = (
+            extractor.extract_batch(np.stack([resize(image, extractor.image_shape) for image in images]))
+            for images in (direct, jpegs)
+        )
         cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
         assert cosine.min() > 0.99
 
@@ -68,17 +75,31 @@ def test_features_at_work_agree_with_those_of_training(shared_clips, shared_weig
 @pytest.mark.slow
 def test_the_demo(tmp_path):
     """A copy of the project, with random weights: accuracy, windows, and the user's own data left alone."""
-    for name in subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split():
+    for name in subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(os.path.join(ROOT, name), tmp_path / name)
     offline = {"https_proxy": "http://127.0.0.1:9", "KERAS_HOME": str(tmp_path / "keras")}
-    result = subprocess.run(["sh", "data/demo/demo.sh", sys.executable], cwd=tmp_path, text=True, capture_output=True,
-                            env={**os.environ, **offline})
+    result = subprocess.run(
+        ["sh", "data/demo/demo.sh", sys.executable],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        env={**os.environ, **offline},
+    )
     assert result.returncode == 0, result.stderr
     assert "ImageNet weights can't be downloaded" in result.stdout and "--weights random" in result.stdout
     *_, named, accuracy = result.stdout.strip().splitlines()
-    assert named.endswith("data/demo/result.html") and float(re.search(r"Test accuracy: ([\d.]+)", accuracy)[1]) >= 0.9
-    assert count_frames(tmp_path / "data/demo/result.avi") == count_frames(tmp_path / "data/demo/Football.mp4") == 4600
+    assert (
+        named.endswith("data/demo/result.html")
+        and float(re.search(r"Test accuracy: ([\d.]+)", accuracy)[1]) >= 0.9
+    )
+    assert (
+        count_frames(tmp_path / "data/demo/result.avi")
+        == count_frames(tmp_path / "data/demo/Football.mp4")
+        == 4600
+    )
     with open(tmp_path / "data/demo/labels.csv", newline="") as file:
         stretches = [(float(start), float(end), name) for start, end, name in list(csv.reader(file))[1:]]
     stretches += [(140, 165, "Football"), (165, 184, "Commercial")]  # of which nothing was learned

@@ -1,10 +1,12 @@
 """Renders the demo's recording, a football match with commercial breaks.
 
-Writes to this folder: Football.mp4 (320x180, 25 frames per second, with sound) and labels.csv (start, end, class) of all but
-the recording's last two stretches. Does nothing when labels.csv, which is written last, is there.
+Writes to this folder: Football.mp4 (320x180, 25 frames per second, with sound) and labels.csv (start, end,
+class) of all but the recording's last two stretches. Does nothing when labels.csv, which is written last, is
+there.
 
     python data/demo/prepare.py
 """
+
 import os
 import subprocess
 import sys
@@ -17,15 +19,35 @@ from tqdm import tqdm
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
-import files  # noqa: E402
-import video  # noqa: E402
+from vidclass import atomic  # noqa: E402
+from vidclass.video.ffmpeg import find_ffmpeg  # noqa: E402
 
 WIDTH, HEIGHT, FPS, SAMPLE_RATE = 320, 180, 25, 22050
 # Seconds of match and break, in turn.
-STRETCHES = [("Football", 25), ("Commercial", 19), ("Football", 13), ("Commercial", 16), ("Football", 19), ("Commercial", 25),
-             ("Football", 13), ("Commercial", 10), ("Football", 25), ("Commercial", 19)]
+STRETCHES = [
+    ("Football", 25),
+    ("Commercial", 19),
+    ("Football", 13),
+    ("Commercial", 16),
+    ("Football", 19),
+    ("Commercial", 25),
+    ("Football", 13),
+    ("Commercial", 10),
+    ("Football", 25),
+    ("Commercial", 19),
+]
 UNLABELLED = 2  # stretches at the end, of which nothing is learned
-CAPTIONS = ["BUY NOW!", "50% OFF", "Fresh & Tasty", "NEW", "Call today", "Only 9.99", "The best.", "Drive it", "WOW"]
+CAPTIONS = [
+    "BUY NOW!",
+    "50% OFF",
+    "Fresh & Tasty",
+    "NEW",
+    "Call today",
+    "Only 9.99",
+    "The best.",
+    "Drive it",
+    "WOW",
+]
 SANS = cv2.FontFace("sans")
 
 
@@ -36,7 +58,7 @@ class Match:
         self.random = random
         self.pitch = np.zeros((360, 900, 3), np.uint8)
         for stripe in range(0, 900, 60):
-            self.pitch[:, stripe:stripe + 60] = (52, 132, 48) if stripe % 120 else (60, 148, 56)
+            self.pitch[:, stripe : stripe + 60] = (52, 132, 48) if stripe % 120 else (60, 148, 56)
         self.pitch[:60] = random.integers(40, 170, (60, 900, 3))  # the crowd
         self.pitch[56:62] = (200, 200, 205)
         line = (225, 235, 225)
@@ -70,7 +92,7 @@ class Match:
         cv2.circle(picture, tuple(self.ball.astype(int)), 3, (255, 255, 255), -1, cv2.LINE_AA)
         left = int(np.clip(self.camera[0] - WIDTH / 2, 0, 900 - WIDTH))
         top = int(np.clip(self.camera[1] - HEIGHT / 2 - 20, 0, 360 - HEIGHT))
-        picture = np.ascontiguousarray(picture[top:top + HEIGHT, left:left + WIDTH])
+        picture = np.ascontiguousarray(picture[top : top + HEIGHT, left : left + WIDTH])
         cv2.putText(picture, "RED 1 : 0 WHI", (WIDTH - 110, 18), (255, 255, 255), SANS, 12)
         return picture
 
@@ -124,8 +146,8 @@ def sound(class_name, seconds, random):
 
 
 def render(path, stretches, random):
-    """Renders a recording to an MP4 file, whole or not at all. stretches: (class, seconds) in turn, whole frames. Returns
-    its labels: a list of (start, end, class)."""
+    """Renders a recording to an MP4 file, whole or not at all. stretches: (class, seconds) in turn, whole
+    frames. Returns its labels: a list of (start, end, class)."""
     labels, frames = [], 0
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         wav = os.path.join(folder, "sound.wav")
@@ -137,9 +159,33 @@ def render(path, stretches, random):
                 first, frames = frames, frames + round(seconds * FPS)
                 labels.append((first / FPS, frames / FPS, class_name))
         partial = os.path.join(folder, "recording.mp4")
-        command = [video.find_ffmpeg(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size",
-                   f"{WIDTH}x{HEIGHT}", "-framerate", str(FPS), "-i", "pipe:0", "-i", wav, "-c:v", "libx264",
-                   "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest", partial]
+        command = [
+            find_ffmpeg(),
+            "-v",
+            "error",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-video_size",
+            f"{WIDTH}x{HEIGHT}",
+            "-framerate",
+            str(FPS),
+            "-i",
+            "pipe:0",
+            "-i",
+            wav,
+            "-c:v",
+            "libx264",
+            "-preset",
+            "veryfast",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:a",
+            "aac",
+            "-shortest",
+            partial,
+        ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE)
         with tqdm(total=frames, unit="frame", desc="Rendering the recording") as bar:
             for class_name, seconds in stretches:
@@ -156,7 +202,7 @@ def render(path, stretches, random):
 
 def write_labels(path, labels):
     """Writes labels as CSV, whole or not at all."""
-    files.write_text(path, files.csv_text([("start", "end", "class"), *labels]))
+    atomic.write_text(path, atomic.csv_text([("start", "end", "class"), *labels]))
 
 
 def main():

@@ -1,4 +1,5 @@
 """Checkpoints that attack who reads them: each made of a good small one, with h5py or byte by byte."""
+
 import functools
 import json
 import re
@@ -9,7 +10,7 @@ import zlib
 import h5py
 import numpy as np
 
-from checkpoint import METADATA
+from vidclass.training.checkpoint import METADATA
 
 ATTACKS = {}  # name: function(path of a copy of a good checkpoint, numpy random generator), which spoils it
 HARMLESS = set()  # names of those that may be read, as no harm is in them
@@ -37,10 +38,12 @@ def make(name, whole, path, seed=0):
 
 def on_file(function):
     """For attacks that work on the opened h5py.File."""
+
     @functools.wraps(function)
     def work(path, random):
         with h5py.File(path, "a", libver="latest" if "dense" in function.__name__ else None) as file:
             function(file, random)
+
     return work
 
 
@@ -217,10 +220,12 @@ def names_that_share_a_heap_object(path, random):
     mark = 2**20 + int(random.integers(1000))
     with h5py.File(path, "a") as file:
         names = file["model_weights"].attrs["layer_names"].tolist()
-        file["model_weights"].attrs["layer_names"] = np.array(["x" * mark] + names + ["y"] * (899 - len(names)), object)
+        file["model_weights"].attrs["layer_names"] = np.array(
+            ["x" * mark] + names + ["y"] * (899 - len(names)), object
+        )
     content = bytearray(path.read_bytes())
     at = content.index(struct.pack("<I", mark))  # length, place of the heap, number in it
-    content[at:at + 16 * 900] = content[at:at + 16] * 900
+    content[at : at + 16 * 900] = content[at : at + 16] * 900
     path.write_bytes(content)
 
 
@@ -323,10 +328,12 @@ def heap_without_end(path, random):
 
 def with_metadata(name, expected=attack, **changes):
     """An attack by metadata. changes: of its values; called with the random generator if they can be."""
+
     def change(file, random):
         metadata = json.loads(file.attrs[METADATA])
         metadata.update({key: value(random) if callable(value) else value for key, value in changes.items()})
         file.attrs[METADATA] = json.dumps(metadata)
+
     change.__name__ = name
     ON_METADATA.add(name)
     expected(on_file(change))
@@ -358,7 +365,10 @@ with_metadata("wide_article", model="article", units=65536, dense=65536)
 with_metadata("long_sequences", seq_length=65536, features_length=65536)
 with_metadata("other_features", features_length=65536)
 with_metadata("weights_of_a_path", weights="../../../../etc")
-with_metadata("deep_training", training={"validation_split": 0.2, "seed": 0, "batch_size": 1, "group": False, "x": [[[[]]]]})
+with_metadata(
+    "deep_training",
+    training={"validation_split": 0.2, "seed": 0, "batch_size": 1, "group": False, "x": [[[[]]]]},
+)
 
 
 @attack
@@ -374,6 +384,7 @@ def with_values(name, value):
     def change(file, random):
         group, array = an_array(file, random)
         group[array][...] = value(random, group[array][...])
+
     change.__name__ = name
     attack(on_file(change))
 
@@ -395,8 +406,9 @@ def weights_that_overflow(file, random):
     for layer in weights.attrs["layer_names"]:
         for name in weights[layer].attrs["weight_names"]:
             if weights[layer][name].ndim == 2:
-                weights[layer][name][...] = np.where(np.arange(weights[layer][name].size).reshape(weights[layer][name].shape) % 2,
-                                                     3e38, -3e38)
+                weights[layer][name][...] = np.where(
+                    np.arange(weights[layer][name].size).reshape(weights[layer][name].shape) % 2, 3e38, -3e38
+                )
 
 
 AT_LOAD.add("weights_that_overflow")

@@ -1,12 +1,14 @@
 """Hypothesis strategies for files that were whole once."""
+
 import json
 
 from hypothesis import strategies as st
 
 KINDS = ["flip", "overwrite", "delete", "insert", "repeat", "truncate"]
 # A mutation: (kind, where as a share of the file, how long, bytes to put there)
-_EDITS = st.tuples(st.sampled_from(KINDS),
-                   st.floats(0, 1, exclude_max=True), st.integers(1, 64), st.binary(max_size=16))
+_EDITS = st.tuples(
+    st.sampled_from(KINDS), st.floats(0, 1, exclude_max=True), st.integers(1, 64), st.binary(max_size=16)
+)
 
 
 def mutated(*whole):
@@ -21,21 +23,23 @@ def apply(content, edits):
         if kind == "flip" and content:
             content[at] ^= 1 << length % 8
         elif kind == "overwrite":
-            content[at:at + len(new)] = new
+            content[at : at + len(new)] = new
         elif kind == "delete":
-            del content[at:at + length]
+            del content[at : at + length]
         elif kind == "insert":
             content[at:at] = new
         elif kind == "repeat":
-            content[at:at] = content[at:at + length] * 3
+            content[at:at] = content[at : at + length] * 3
         elif kind == "truncate":
             del content[at:]
     return bytes(content)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers(-2**70, 2**70) | st.floats() | st.text(max_size=8),
-                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-                    max_leaves=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 def json_mutated(whole):
@@ -44,4 +48,7 @@ def json_mutated(whole):
 
     def change(replaced, dropped):
         return json.dumps({key: value for key, value in {**whole, **replaced}.items() if key not in dropped})
-    return st.builds(change, st.dictionaries(keys, JSON, max_size=3), st.sets(st.sampled_from(sorted(whole)), max_size=1))
+
+    return st.builds(
+        change, st.dictionaries(keys, JSON, max_size=3), st.sets(st.sampled_from(sorted(whole)), max_size=1)
+    )

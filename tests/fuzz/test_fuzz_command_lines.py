@@ -1,4 +1,5 @@
 """Any command line ends with help, a result or one line of error, and the code that belongs to it."""
+
 import os
 
 import pytest
@@ -6,24 +7,92 @@ from conftest import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import video
+from vidclass.video.limits import MAX_PIXELS
 
 SCRIPTS = {
     "extract_files.py": ["mp4", ".MP4", "--max-frames", "--max-pixels"],
     "extract_features.py": ["75", "2", "--weights", "random", "imagenet", "--precision", "float16"],
-    "train.py": ["75", "2", "--weights", "random", "--model", "gru", "--units", "--group", "--epochs", "--seed", "--resume", "--batch-size",
-                 "--validation-split", "0.2"],
-    "clasify.py": ["75", "2", "lstm-features.hdf5", "a.mp4", "--hop", "--smooth", "--min-duration", "--export", "csv,edl", "--skip", "A",
-                   "--keep", "--exact", "--no-video", "--plain", "--report", "--output", "out.avi", "--weights", "random"],
+    "train.py": [
+        "75",
+        "2",
+        "--weights",
+        "random",
+        "--model",
+        "gru",
+        "--units",
+        "--group",
+        "--epochs",
+        "--seed",
+        "--resume",
+        "--batch-size",
+        "--validation-split",
+        "0.2",
+    ],
+    "clasify.py": [
+        "75",
+        "2",
+        "lstm-features.hdf5",
+        "a.mp4",
+        "--hop",
+        "--smooth",
+        "--min-duration",
+        "--export",
+        "csv,edl",
+        "--skip",
+        "A",
+        "--keep",
+        "--exact",
+        "--no-video",
+        "--plain",
+        "--report",
+        "--output",
+        "out.avi",
+        "--weights",
+        "random",
+    ],
     "evaluate.py": ["75", "2", "lstm-features.hdf5", "--split", "validation", "--size", "100"],
-    "cut_clips.py": ["a.mp4", "labels.csv", "--seconds", "3", "--test-split", "0.2", "--edl-class", "--rest", "A", "--redraw", "--dry-run"],
+    "cut_clips.py": [
+        "a.mp4",
+        "labels.csv",
+        "--seconds",
+        "3",
+        "--test-split",
+        "0.2",
+        "--edl-class",
+        "--rest",
+        "A",
+        "--redraw",
+        "--dry-run",
+    ],
 }
-ANY = ["--data-dir", "data", "nowhere", "--quiet", "--help", "--", "-1", "0", "1", "1e9", "nan", "1/0", "", " ", "\0", "a\nb", "\udcff", "%s", "*"]
+ANY = [
+    "--data-dir",
+    "data",
+    "nowhere",
+    "--quiet",
+    "--help",
+    "--",
+    "-1",
+    "0",
+    "1",
+    "1e9",
+    "nan",
+    "1/0",
+    "",
+    " ",
+    "\0",
+    "a\nb",
+    "\udcff",
+    "%s",
+    "*",
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_command_lines(tmp_path, monkeypatch, script):
-    monkeypatch.setattr(video, "MAX_PIXELS", video.MAX_PIXELS)  # --max-pixels sets it for the whole process
+    monkeypatch.setattr(
+        "vidclass.video.limits.MAX_PIXELS", MAX_PIXELS
+    )  # --max-pixels sets it for the whole process
     folder = tmp_path / "project"
     (folder / "data/train/A").mkdir(parents=True)
     (folder / "data/train/A/a.mp4").write_bytes(b"no video")
@@ -32,7 +101,12 @@ def test_command_lines(tmp_path, monkeypatch, script):
     (folder / "lstm-features.hdf5").write_bytes(b"no checkpoint")
     before = sorted(os.listdir(folder))
 
-    words = st.sampled_from(SCRIPTS[script]) | st.sampled_from(ANY) | st.integers(-2, 10**12).map(str) | st.text(max_size=6)
+    words = (
+        st.sampled_from(SCRIPTS[script])
+        | st.sampled_from(ANY)
+        | st.integers(-2, 10**12).map(str)
+        | st.text(max_size=6)
+    )
 
     @given(st.lists(words, max_size=9))
     @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -43,4 +117,5 @@ def test_command_lines(tmp_path, monkeypatch, script):
         if result.returncode and "left out" not in result.stderr:
             assert result.stderr.count("error: ") == 1, result
         assert sorted(os.listdir(folder)) == before
+
     check()

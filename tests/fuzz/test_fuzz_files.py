@@ -1,4 +1,5 @@
 """Files that people edit, programs damage and strangers send: read right, or refused in words that name them."""
+
 import io
 import json
 import math
@@ -13,74 +14,96 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutations import json_mutated, mutated
 
-import checkpoint as checkpoints
-import clip_sources
-import data
-import labels
+from data import DataSet
+from models import ResearchModel
+from vidclass.dataset import clips_csv
+from vidclass.dataset.data_file import SPLITS, read_data_file, write_data_file
+from vidclass.dataset.frames_note import read_frames_note
+from vidclass.dataset.labels import read_labels
+from vidclass.training.metadata import Metadata, parse_metadata
 
 CSV = b'test,Commercial,Commercial_test_1,75\ntrain,"a, b",x_1,80\ntrain,Football,Football_train_1,75\ntrain,Football,F_2,100\n'
 LABELS = {
-    "csv": b"start,end,class\n0:00:00,0:25:10.5,Football\n1510.5,1620,Commercial\n1620,1700,\"a, b\"\n",
+    "csv": b'start,end,class\n0:00:00,0:25:10.5,Football\n1510.5,1620,Commercial\n1620,1700,"a, b"\n',
     "edl": b"# comskip\n12.5\t44.0\t0\n100 130.25 3\n140 150 1\n",
     "srt": b"1\n00:00:00,000 --> 00:01:00,000\nFootball: 0.97\n\n2\n00:01:00,000 --> 00:01:30,000\nCommercial\n",
     "vtt": b"WEBVTT\n\n00:00.000 --> 01:00.000\n<v Bob>A &amp; B: 0.97\n\n01:00.000 --> 01:30.000 align:left\n<c.x>Commercial</c>\n",
     "tsv": "label\tfrom\tto\nFootball\t0\t25:10,5\n#\t1\t2\nCommercial\t1510,5\t\n".encode("utf-16"),
     "scenes.csv": b"Timecode List:,00:00:03.333\nScene Number,Start Frame,Start Timecode,Start Time (seconds),End Timecode,Tag\n"
-                  b"1,1,00:00:00.000,0.000,00:00:03.333,A\n2,101,00:00:03.333,3.333,00:00:16.000,\"B \"\"b\"\"\"\n",
+    b'1,1,00:00:00.000,0.000,00:00:03.333,A\n2,101,00:00:03.333,3.333,00:00:16.000,"B ""b"""\n',
     "txt": b"FILE PROCESSING COMPLETE  53999 FRAMES AT  2997\n-------------------\n1\t3001\n20001\t25001\n",
     "cmx.edl": b"TITLE: x\nFCM: NON-DROP FRAME\n001  AX  V  C  00:00:00:00 00:00:05:00 01:00:00:00 01:00:05:00\n",
 }
 CLIPS = b"test,A,A_test_1,/x.mp4,10.0,10.0,75\ntrain,A,A_train_1,/x.mp4,0.0,0.0,75,9.5,100-0123456789abcdef0123456789abcdef\n"
 NOTE = {"clip": "x.mp4", "size": 1000, "mtime_ns": 10**18, "frames": 75, "fps": "25", "seconds": 3.0}
 METADATA = {
-    "class_names": ["A", "B"], "seq_length": 4, "image_shape": [80, 96, 3], "clip_seconds": 3.0, "weights": "random",
-    "weights_name": "random", "model": "lstm", "units": 8, "dense": 0, "features_length": 16, "temperature": 1.0, "epoch": 3,
-    "val_loss": 0.5, "training": {"validation_split": 0.2, "seed": 0, "batch_size": 16, "group": False, "clips": "abc"}}
+    "class_names": ["A", "B"],
+    "seq_length": 4,
+    "image_shape": [80, 96, 3],
+    "clip_seconds": 3.0,
+    "weights": "random",
+    "weights_name": "random",
+    "model": "lstm",
+    "units": 8,
+    "dense": 0,
+    "features_length": 16,
+    "temperature": 1.0,
+    "epoch": 3,
+    "val_loss": 0.5,
+    "training": {"validation_split": 0.2, "seed": 0, "batch_size": 16, "group": False, "clips": "abc"},
+}
 
 
 def check_data_file(folder, content):
     (folder / "data_file.csv").write_bytes(content)
     try:
-        dataset = data.DataSet(75, None, data_dir=folder)
+        dataset = DataSet(75, None, data_dir=folder)
     except ValueError as error:
         assert "data_file.csv" in str(error) or "class" in str(error)
     else:
-        assert all(row.split in data.SPLITS and row.frames >= 75 and row.class_name in dataset.classes for row in dataset.data)
-        data.write_data_file(folder, dataset.data)  # what was read can be written, and read again
-        assert data.read_data_file(folder) == sorted(dataset.data)
+        assert all(
+            row.split in SPLITS and row.frames >= 75 and row.class_name in dataset.classes
+            for row in dataset.data
+        )
+        write_data_file(folder, dataset.data)  # what was read can be written, and read again
+        assert read_data_file(folder) == sorted(dataset.data)
 
 
 def check_labels(folder, content, extension="csv"):
     path = folder / f"labels.{extension}"
     path.write_bytes(content)
     try:
-        found = labels.read_labels(path)
+        found = read_labels(path)
     except ValueError as error:
         assert path.name in str(error)
     else:
         assert found and all(0 <= label.start < label.end and label.class_name for label in found)
         assert all(label.end < math.inf for label in found[:-1])  # without an end only the last one can be
-        assert not any(label.class_name.startswith(".") or set(label.class_name) & set("/\0\n") for label in found)
+        assert not any(
+            label.class_name.startswith(".") or set(label.class_name) & set("/\0\n") for label in found
+        )
         assert all(a.end <= b.start + 0.0005 for a, b in zip(found, found[1:]))
 
 
 def check_clips_file(folder, content):
     (folder / "clips.csv").write_bytes(content)
     try:
-        found = clip_sources.read(folder)
+        found = clips_csv.read(folder)
     except ValueError as error:
         assert "clips.csv" in str(error)
     else:
         for cut in found:
-            assert os.path.dirname(os.path.normpath(clip_sources.clip_path(folder, cut))) == str(folder / cut.split / cut.class_name)
-        clip_sources.write(folder, found)
-        assert clip_sources.read(folder) == sorted(found)
+            assert os.path.dirname(os.path.normpath(clips_csv.clip_path(folder, cut))) == str(
+                folder / cut.split / cut.class_name
+            )
+        clips_csv.write(folder, found)
+        assert clips_csv.read(folder) == sorted(found)
 
 
 def check_sequence(folder, content):
     """Two ways to read a .npy file, one opinion."""
-    data.write_data_file(folder, [("train", "A", "x", 75)])
-    dataset = data.DataSet(2, None, data_dir=folder)
+    write_data_file(folder, [("train", "A", "x", 75)])
+    dataset = DataSet(2, None, data_dir=folder)
     row = dataset.data[0]
     path = dataset.get_sequence_path(row, "random")
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -91,7 +114,9 @@ def check_sequence(folder, content):
     assert dataset.read_sequence(row, "random", into) is (loaded is not None)
     # By its size alone; what has the right size and is none is found out when it is read.
     assert dataset.has_sequence(row, "random") or loaded is None
-    assert [row for row in [row] if not dataset.has_sequence(row, "random")] == dataset.missing_sequences([row], "random")
+    assert [row for row in [row] if not dataset.has_sequence(row, "random")] == dataset.missing_sequences(
+        [row], "random"
+    )
     if loaded is not None:
         np.testing.assert_array_equal(loaded, into)
 
@@ -99,9 +124,13 @@ def check_sequence(folder, content):
 def check_note(folder, content):
     (folder / "train/A").mkdir(parents=True, exist_ok=True)
     (folder / "train/A/x-frames.json").write_bytes(content)
-    note = data.read_frames_note(folder, ("train", "A", "x"))
+    note = read_frames_note(folder, ("train", "A", "x"))
     assert note is None or note["frames"] > 0 and 0 < note["seconds"] < math.inf
-    assert note is None or note["clip"] is None or os.path.basename(note["clip"]) == note["clip"] not in ("", ".", "..")
+    assert (
+        note is None
+        or note["clip"] is None
+        or os.path.basename(note["clip"]) == note["clip"] not in ("", ".", "..")
+    )
 
 
 def npy(array):
@@ -123,10 +152,14 @@ def test_data_file(tmp_path_factory, content):
 def test_whole_labels(tmp_path, extension):
     """What is damaged below is understood when it is whole."""
     (tmp_path / f"x.{extension}").write_bytes(LABELS[extension])
-    assert len(labels.read_labels(tmp_path / f"x.{extension}")) >= 2
+    assert len(read_labels(tmp_path / f"x.{extension}")) >= 2
 
 
-@given(st.sampled_from(sorted(LABELS)).flatmap(lambda extension: st.tuples(mutated(LABELS[extension]), st.just(extension))))
+@given(
+    st.sampled_from(sorted(LABELS)).flatmap(
+        lambda extension: st.tuples(mutated(LABELS[extension]), st.just(extension))
+    )
+)
 @settings(deadline=None, max_examples=600)
 def test_labels(tmp_path_factory, labels):
     check_labels(tmp_path_factory.getbasetemp(), *labels)
@@ -138,11 +171,13 @@ def test_clips_file(tmp_path_factory, content):
     check_clips_file(tmp_path_factory.getbasetemp(), content)
 
 
-@given(mutated(SEQUENCE[:128], npy(np.array([[print]], object))), st.sampled_from([4096 * 4, 4096 * 4 - 2, 0]))
+@given(
+    mutated(SEQUENCE[:128], npy(np.array([[print]], object))), st.sampled_from([4096 * 4, 4096 * 4 - 2, 0])
+)
 @settings(deadline=None, max_examples=300)
 def test_sequences(tmp_path_factory, header, size):
     """Of a sequence the header is what can be damaged in many ways."""
-    check_sequence(tmp_path_factory.getbasetemp(), header + SEQUENCE[128:128 + size])
+    check_sequence(tmp_path_factory.getbasetemp(), header + SEQUENCE[128 : 128 + size])
 
 
 @given(st.one_of(json_mutated(NOTE).map(str.encode), mutated(json.dumps(NOTE).encode())))
@@ -153,23 +188,33 @@ def test_notes_on_frames(tmp_path_factory, content):
 
 @pytest.fixture(scope="module")
 def whole_checkpoint(tmp_path_factory):
-    from models import ResearchModel
     path = tmp_path_factory.mktemp("checkpoint") / "whole.hdf5"
-    ResearchModel(2, seq_length=4, features_length=16, units=8).save(path, checkpoints.Metadata(**METADATA))
+    ResearchModel(2, seq_length=4, features_length=16, units=8).save(path, Metadata(**METADATA))
     return path
 
 
-@given(st.one_of(json_mutated(METADATA), mutated(json.dumps(METADATA).encode()).map(lambda content: content.decode(errors="replace"))))
+@given(
+    st.one_of(
+        json_mutated(METADATA),
+        mutated(json.dumps(METADATA).encode()).map(lambda content: content.decode(errors="replace")),
+    )
+)
 @settings(deadline=None, max_examples=600)
 def test_metadata_of_checkpoints(text):
     try:
-        metadata = checkpoints.parse(text, "x.hdf5")
+        metadata = parse_metadata(text, "x.hdf5")
     except ValueError as error:
         assert "x.hdf5: its metadata is damaged" in str(error)
     else:
-        assert metadata.seq_length > 0 and math.prod(metadata.image_shape) < 3e7 and 0.001 <= metadata.clip_seconds <= 86400
+        assert (
+            metadata.seq_length > 0
+            and math.prod(metadata.image_shape) < 3e7
+            and 0.001 <= metadata.clip_seconds <= 86400
+        )
         names = metadata.class_names
-        assert len(set(names)) == len(names) >= 2 and all(name.encode() and name.isprintable() for name in names)
+        assert len(set(names)) == len(names) >= 2 and all(
+            name.encode() and name.isprintable() for name in names
+        )
 
 
 READ_MUTATED = """
@@ -199,7 +244,12 @@ for number in range(seed, seed + count):
 @pytest.mark.parametrize("count", [15, pytest.param(2000, marks=pytest.mark.slow)])
 def test_damaged_checkpoints(tmp_path, whole_checkpoint, count):
     """In a process of its own: the library that reads HDF5 is written in C, a crash of it shall be seen here."""
-    result = subprocess.run([sys.executable, "-c", READ_MUTATED, whole_checkpoint, "changed.hdf5", "0", str(count)], cwd=tmp_path,
-                            env={"PYTHONPATH": f"{ROOT}:{ROOT}/tests/fuzz", "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
-                            capture_output=True, text=True, timeout=60 + count)
+    result = subprocess.run(
+        [sys.executable, "-c", READ_MUTATED, whole_checkpoint, "changed.hdf5", "0", str(count)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT}/tests/fuzz", "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=60 + count,
+    )
     assert result.returncode == 0, (result.stdout.split()[-1:], result.stderr[-2000:])

@@ -1,5 +1,6 @@
 """Checkpoints that attack their reader: refused in one line that names them, in little memory, with no other
 file opened."""
+
 import json
 import os
 import subprocess
@@ -10,10 +11,10 @@ import pytest
 from conftest import ROOT
 from hostile_checkpoints import AT_LOAD, ATTACKS, HARMLESS, ON_METADATA, make
 
-import checkpoint as checkpoints
-import keras_file
-from checkpoint import METADATA, Metadata
 from models import ResearchModel
+from vidclass.training import keras_file
+from vidclass.training.checkpoint import METADATA, Checkpoint
+from vidclass.training.metadata import Metadata, parse_metadata
 
 IN_THE_FILE = [name for name in ATTACKS if name not in ON_METADATA]
 
@@ -22,23 +23,35 @@ IN_THE_FILE = [name for name in ATTACKS if name not in ON_METADATA]
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "whole.hdf5"
     ResearchModel(2, "gru", seq_length=4, features_length=16, units=8).save(
-        path, Metadata(["A", "B"], 4, [80, 96, 3], 3.0, "random", "random", features_length=16, epoch=3, val_loss=0.5))
+        path,
+        Metadata(
+            ["A", "B"], 4, [80, 96, 3], 3.0, "random", "random", features_length=16, epoch=3, val_loss=0.5
+        ),
+    )
     return path
 
 
-# What keras_file.py does in the process that may die, and that process's peak. (The ru_maxrss of a child would be its parent's.)
-LOOK = ("import re, sys\n"
-        "status = open('/proc/self/status')\n"  # before no file may be opened
-        "import keras_file\n"
-        "keras_file.SECONDS = 2\n"
-        "keras_file.main(*sys.argv[1:])\n"
-        "print(re.search(r'VmHWM:\\s*(\\d+) kB', status.read())[1])\n")
+# What keras_file.py does in the process that may die, and that process's peak. (The ru_maxrss of a child
+# would be its parent's.)
+LOOK = (
+    "import re, sys\n"
+    "status = open('/proc/self/status')\n"  # before no file may be opened
+    "import keras_file\n"
+    "keras_file.SECONDS = 2\n"
+    "keras_file.main(*sys.argv[1:])\n"
+    "print(re.search(r'VmHWM:\\s*(\\d+) kB', status.read())[1])\n"
+)
 
 
 def look(path):
     """(what the process that reads first says, its peak in bytes)."""
-    lines = subprocess.run([sys.executable, "-c", LOOK, path, METADATA], capture_output=True, text=True, timeout=60,
-                           env={**os.environ, "PYTHONPATH": ROOT, "OPENBLAS_NUM_THREADS": "1"}).stdout.splitlines()
+    lines = subprocess.run(
+        [sys.executable, "-c", LOOK, path, METADATA],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": ROOT, "OPENBLAS_NUM_THREADS": "1"},
+    ).stdout.splitlines()
     return (json.loads(lines[0]), int(lines[1]) * 1024) if lines else ({"error": "died"}, 0)
 
 
@@ -63,13 +76,17 @@ def test_metadata(tmp_path, whole, name):
     with h5py.File(tmp_path / "x.hdf5") as file:
         text = file.attrs[METADATA]
     if name in HARMLESS:
-        assert all(letter.isprintable() for class_name in checkpoints.parse(text, "x.hdf5").class_names for letter in class_name)
+        assert all(
+            letter.isprintable()
+            for class_name in parse_metadata(text, "x.hdf5").class_names
+            for letter in class_name
+        )
     elif name not in ("wide_network", "wide_article", "other_features"):  # whose arrays are not in the file
         with pytest.raises(ValueError, match="x.hdf5: its metadata is damaged"):
-            checkpoints.parse(text, "x.hdf5")
+            parse_metadata(text, "x.hdf5")
 
 
-OPEN ="""
+OPEN = """
 import re, sys, checkpoint, keras_file
 keras_file.SECONDS = 2
 peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
@@ -88,14 +105,29 @@ print(peak() - before)
 def test_the_process_that_opens_them(tmp_path, whole):
     """It needs no memory worth the mention for files that take gigabytes, and says in a line why they are
     refused."""
-    names = ["deflated_twice", "names_that_share_a_heap_object", "metadata_of_megabytes", "ten_thousand_classes", "wide_network",
-             "wide_article", "deep_json", "virtual_array", "heap_without_end", "array_larger_than_the_file"]
+    names = [
+        "deflated_twice",
+        "names_that_share_a_heap_object",
+        "metadata_of_megabytes",
+        "ten_thousand_classes",
+        "wide_network",
+        "wide_article",
+        "deep_json",
+        "virtual_array",
+        "heap_without_end",
+        "array_larger_than_the_file",
+    ]
     paths = []
     for name in names:
         paths.append(tmp_path / f"{name}.hdf5")
         make(name, whole, paths[-1])
-    result = subprocess.run([sys.executable, "-c", OPEN, whole, *paths], capture_output=True, text=True, timeout=120,
-                            env={**os.environ, "PYTHONPATH": ROOT})
+    result = subprocess.run(
+        [sys.executable, "-c", OPEN, whole, *paths],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": ROOT},
+    )
     assert result.returncode == 0, result.stderr
     *read, grown = result.stdout.splitlines()
     assert read == [] and int(grown) < 2**25, result.stdout
@@ -115,9 +147,9 @@ def test_no_other_file_is_opened(tmp_path, whole):
 
 def test_what_hdf5_never_gets_through(tmp_path, whole, monkeypatch):
     make("heap_without_end", whole, tmp_path / "endless.hdf5")
-    monkeypatch.setattr(keras_file, "SECONDS", 3)
+    monkeypatch.setattr("vidclass.training.keras_file.SECONDS", 3)
     with pytest.raises(ValueError, match="endless.hdf5: a damaged checkpoint, HDF5 can't get through it"):
-        checkpoints.Checkpoint(tmp_path / "endless.hdf5")
+        Checkpoint(tmp_path / "endless.hdf5")
 
 
 def test_weights_that_overflow(tmp_path, whole):

@@ -1,8 +1,10 @@
-"""Feeds bytes to a check of test_fuzz_files.py under atheris, which looks for those that take new paths through the code.
+"""Feeds bytes to a check of test_fuzz_files.py under atheris, which looks for those that take new paths
+through the code.
 
-    pip install atheris
-    python tests/fuzz/with_atheris.py check_labels -max_total_time=600
+pip install atheris
+python tests/fuzz/with_atheris.py check_labels -max_total_time=600
 """
+
 import os
 import sys
 import tempfile

@@ -1,0 +1,158 @@
+"""inception.py against stock keras.applications."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_one_line_error
+
+from extractor import Extractor
+from vidclass.features.identity import features_id, weights_id
+from vidclass.features.inception import compile_network
+
+
+def stock_features(weights, images):
+    import keras
+
+    stock = keras.applications.InceptionV3(
+        include_top=False, weights=weights, pooling="avg", input_shape=images.shape[1:]
+    )
+    return stock, stock.predict_on_batch(
+        keras.applications.inception_v3.preprocess_input(images.astype(np.float32))
+    )
+
+
+@pytest.mark.parametrize("shape", [(299, 299, 3), (120, 180, 3)])
+def test_features_are_those_of_stock_keras(shared_weights, shape):
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+    _, expected = stock_features(shared_weights, images)
+    found = Extractor(shape, shared_weights).extract_batch(images)
+    assert found.shape == (2, 2048) and found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
+
+
+def test_folding_is_exact_for_any_statistics(photos):
+    """Stock InceptionV3 with arbitrary beta, mean and variance in every batch normalisation."""
+    import keras
+
+    random = np.random.default_rng(1)
+    stock, _ = stock_features(None, photos)
+    for layer in stock.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            n = layer.beta.shape[0]
+            layer.set_weights(
+                [random.normal(0, 0.3, n), random.normal(0, 0.2, n), random.uniform(0.05, 0.5, n)]
+            )
+    expected = stock.predict_on_batch(
+        keras.applications.inception_v3.preprocess_input(photos.astype(np.float32))
+    )
+    found = compile_network(stock, photos.shape[1:])(photos)
+    assert expected.std() > 0
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * expected.max())
+
+
+@pytest.mark.parametrize("precision, error", [("bfloat16", 0.05), ("float16", 0.01)])
+def test_shorter_numbers_give_nearly_the_same_features(random_extractor, photos, precision, error):
+    """bfloat16 keeps 8 bits, float16 11; features apart from float32's, and float32 in type."""
+    exact = random_extractor.extract_batch(photos)
+    found = Extractor((96, 128, 3), "random", precision).extract_batch(photos)
+    assert found.dtype == np.float32
+    difference = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert 1e-5 < difference.max() < error
+    assert features_id("random", precision) == f"random-{precision}"
+    assert features_id("random") == features_id("random", "float32") == "random"
+
+
+def test_random_weights_carry_signal(random_extractor, photos):
+    features = random_extractor.extract_batch(photos)
+    assert np.isfinite(features).all() and 0.05 < features.mean() < 20
+    assert (features.std(0) > 0.01 * features.mean()).mean() > 0.75  # most features tell images apart
+    again = random_extractor.extract_batch(photos[:1])
+    np.testing.assert_allclose(again[0], features[0], rtol=1e-3, atol=1e-3)
+
+
+def test_random_weights_are_the_same_in_every_process(random_extractor, photos, tmp_path):
+    np.save(tmp_path / "photos.npy", photos)
+    program = (
+        "import sys, numpy as np; from extractor import Extractor; "
+        "np.save(sys.argv[2], Extractor((96, 128, 3), 'random').extract_batch(np.load(sys.argv[1])))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "photos.npy", tmp_path / "features.npy"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    np.testing.assert_allclose(
+        np.load(tmp_path / "features.npy"), random_extractor.extract_batch(photos), rtol=1e-2, atol=1e-2
+    )
+
+
+@pytest.mark.parametrize(
+    "classes, name",
+    [(7, "top.weights.h5"), (None, "notop.h5")]
+    + [
+        pytest.param(classes, name, marks=pytest.mark.slow)
+        for classes, name in ((1000, "top.h5"), (None, "notop.weights.h5"))
+    ],
+)
+def test_any_keras_weights_file_of_inception_v3(photos, tmp_path, classes, name):
+    """Both of Keras's formats, with and without a classifier, of ImageNet's or another number of classes."""
+    import keras
+
+    options = {"classes": classes} if classes else {"include_top": False, "pooling": "avg"}
+    stock = keras.applications.InceptionV3(weights=None, input_shape=(96, 128, 3), **options)
+    path = str(tmp_path / name)
+    stock.save_weights(path if name.endswith(".weights.h5") else str(tmp_path / "x.weights.h5"))
+    if not name.endswith(".weights.h5"):
+        import h5py
+        from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+        with h5py.File(path, "w") as file:
+            save_weights_to_hdf5_group(file, stock)
+    pooled = keras.Model(stock.input, stock.get_layer("avg_pool").output) if classes else stock
+    expected = pooled.predict_on_batch(
+        keras.applications.inception_v3.preprocess_input(photos.astype(np.float32))
+    )
+    found = Extractor((96, 128, 3), path).extract_batch(photos)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * max(expected.max(), 1e-6))
+
+
+def test_weights_that_do_not_fit(tmp_path):
+    import keras
+
+    other = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+    other.save_weights(tmp_path / "other.weights.h5")
+    (tmp_path / "text.weights.h5").write_text("no weights")
+    for name in ("other.weights.h5", "text.weights.h5"):
+        with pytest.raises(ValueError, match=f"{name}: doesn't hold weights of Keras's InceptionV3"):
+            Extractor((75, 75, 3), str(tmp_path / name))
+    with pytest.raises(FileNotFoundError, match="imagnet: no such weights file; give imagenet, random or"):
+        Extractor((75, 75, 3), "imagnet")
+    with pytest.raises(ValueError, match="75x75, not 74x200"):
+        Extractor((74, 200, 3), "random")
+
+
+def test_weights_are_told_apart_by_content(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (weights_id(str(tmp_path / name)) for name in "abc")
+    assert a == c != b and re.fullmatch("[0-9a-f]{12}", a)
+    assert weights_id("imagenet") == "imagenet" and weights_id("random") == "random"
+
+
+def test_imagenet_weights_that_cannot_be_had(tmp_path, run_script):
+    """Behind a proxy that refuses every connection, with an empty cache."""
+    (tmp_path / "data/train/A").mkdir(parents=True)
+    (tmp_path / "data/data_file.csv").write_text("train,A,a,2\ntrain,B,b,2\n")
+    offline = {
+        "https_proxy": "http://127.0.0.1:9",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "KERAS_HOME": str(tmp_path),
+    }
+    result = run_script("extract_features.py", 2, 2, 75, 75, env=offline)
+    assert_one_line_error(
+        result, 1, "ImageNet weights can't be downloaded", "--weights PATH", "--weights random"
+    )

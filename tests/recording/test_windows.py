@@ -1,0 +1,180 @@
+"""Windows of a video: which frames they have, and where exactly a class gives way to another."""
+
+import subprocess
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import Frames, variable_rate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidclass.features.sampling import evenly_spaced_indices
+from vidclass.recording.cuts import FeatureCache, find_cuts
+from vidclass.recording.segments import Window, average_windows
+from vidclass.recording.windows import classify_windows, set_times
+from vidclass.video.ffmpeg import find_ffmpeg
+from vidclass.video.reader import FrameReader
+
+
+class Numbers:
+    """A stand-in for the extractor: a frame's feature is its number modulo 251."""
+
+    image_shape = (8, 8, 3)
+
+    def stream(self, tagged):
+        return ((tag, image[0, 0, :1].astype(np.float32)) for tag, image in tagged)
+
+
+class Sequences:
+    def __init__(self):
+        self.seen = []
+
+    def predict(self, sequences):
+        self.seen.append(sequences[0, :, 0].astype(int).tolist())
+        return np.array([[0.25, 0.75]])
+
+
+@pytest.mark.parametrize(
+    "count, fps, seconds, length",
+    [
+        (200, 25, 3, 75),
+        (150, 25, 3, 75),
+        (1, 25, 3, 75),
+        (76, 25, 3, 75),
+        (250, "30000/1001", 1, 10),
+        (100, 10, 3, 75),
+        (247, 50, "2.5025", 40),
+        (30, "3/2", "1/2", 4),
+    ],
+)
+def test_windows_cover_every_frame_and_sample_it_like_a_clip(count, fps, seconds, length):
+    network, length_of_window = Sequences(), Fraction(seconds) * Fraction(fps)
+    found = list(
+        classify_windows(Frames(count, fps), Numbers(), network, length, length_of_window, ["a", "b"], True)
+    )
+    assert found[0].first_frame == 0 and found[-1].end_frame == count
+    assert all(before.end_frame == after.first_frame for before, after in zip(found, found[1:]))
+    for number, (window, seen) in enumerate(zip(found, network.seen)):
+        frames = window.end_frame - window.first_frame
+        assert window.first_frame == max(number, round(number * length_of_window))
+        if number < len(found) - 1:
+            assert abs(frames - length_of_window) < 1
+        if number < len(found) - 1 or frames == round(length_of_window) or frames <= length:
+            expected = [(window.first_frame + int(i)) % 251 for i in evenly_spaced_indices(frames, length)]
+            if number < len(found) - 1 or length >= round(length_of_window):
+                assert seen == expected
+        assert len(seen) == length and seen[0] == window.first_frame % 251
+        assert window.end == pytest.approx(window.end_frame / float(Fraction(fps)))
+
+
+@pytest.mark.parametrize(
+    "count, fps, seconds, hop, length",
+    [
+        (400, 25, 3, "0.6", 75),
+        (401, 25, 3, "0.6", 15),
+        (90, 25, 3, 1, 10),
+        (1000, "30000/1001", 2, "0.5", 12),
+        (50, 25, 3, 1, 75),
+        (76, 25, 3, 1, 75),
+    ],
+)
+def test_overlapping_windows_share_their_frames(count, fps, seconds, hop, length):
+    seen, network = [], Sequences()
+
+    class Counting(Numbers):
+        def stream(self, tagged):
+            for tag, feature in super().stream(tagged):
+                seen.append(tag)
+                yield tag, feature
+
+    fps = Fraction(fps)
+    window, step = Fraction(seconds) * fps, Fraction(hop) * fps
+    found = list(
+        classify_windows(Frames(count, fps), Counting(), network, length, window, ["a", "b"], True, step)
+    )
+    assert seen == sorted(set(seen))  # each frame once
+    assert len(seen) <= count / max(float(window / length), 1) + length + 2
+    assert found[0].first_frame == 0 and found[-1].end_frame == count
+    for number, (before, after) in enumerate(zip(found, found[1:])):
+        assert before.first_frame == round(number * step) and before.end_frame > after.first_frame
+    assert all(abs(w.end_frame - w.first_frame - window) <= 1 for w in found) or count < window
+    grid = max(float(window / length), 1)
+    for w, frames in zip(found, network.seen):
+        expected = w.first_frame + evenly_spaced_indices(w.end_frame - w.first_frame, length)
+        # Modulo 251, and to the next frame of the grid.
+        off = (np.array(frames) - expected + 125) % 251 - 125
+        assert np.abs(off).max() <= grid + 1
+    # The result is that of non-overlapping cells up to the end.
+    cells = list(average_windows(found))
+    assert cells[0].first_frame == 0 and cells[-1].end_frame == count
+
+
+class Shares:
+    """A stand-in for a network: the class is that of the frames' sign, its probability their share."""
+
+    def predict(self, sequences):
+        share = (sequences[..., 0] > 0).mean(1)
+        return np.stack([1 - share, share], 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(2, 40), st.integers(1, 4), st.lists(st.integers(0, 60), min_size=1, max_size=4), st.data())
+def test_cuts_are_found_to_the_sampled_frame(length, grid, extra, data):
+    """Whatever window-wide error the windows' cuts have. extra: sampled frames of a stretch beyond two
+    windows."""
+    stretches = [2 * length + more for more in (*extra, 0)]
+    truth = np.cumsum(stretches)[:-1]  # places in the store
+    store = FeatureCache("/tmp")
+    for place in range(sum(stretches)):
+        sign = 1 if np.searchsorted(truth, place, "right") % 2 else -1
+        store.append(place * grid, np.array([sign, 0.5], np.float32))
+    coarse = [int(cut + data.draw(st.integers(-length + 1, length - 1))) * grid for cut in truth]
+    found = find_cuts([i % 2 for i in range(len(stretches))], coarse, store, Shares(), length)
+    # A cut between the last frame seen of one class and the first of the other.
+    assert [-(-frame // grid) for frame in found] == truth.tolist()
+    store.close()
+
+
+def test_the_feature_store_gives_back_what_it_got():
+    store = FeatureCache("/tmp")
+    features = np.random.default_rng(0).random((20, 2048)).astype(np.float32)
+    for number, feature in enumerate(features):
+        store.append(3 * number, feature)
+    assert store.frames == list(range(0, 60, 3))
+    np.testing.assert_allclose(store.read(4, 9), features[4:9], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(store.read(0, 20), features, rtol=1e-3, atol=1e-6)
+    store.close()
+
+
+def test_times_are_the_videos(make_clip, tmp_path):
+    """A video whose rate varies: of the second second only every fifth frame is there."""
+    path = tmp_path / "vfr.mkv"
+    subprocess.run(
+        [
+            find_ffmpeg(),
+            "-v",
+            "error",
+            "-i",
+            make_clip("a.mp4", seconds=3),
+            "-vf",
+            "select='not(between(t,1,2))+not(mod(n,5))'",
+            *variable_rate(),
+            path,
+        ],
+        check=True,
+    )
+    reader = FrameReader(path)
+    frames = len(list(reader))
+    found, times = set_times([Window(0, 1, 0, 25, [1, 0]), Window(1, 2, 25, frames, [1, 0])], reader)
+    assert found[0].start == 0 and found[0].end == pytest.approx(1.0, abs=1e-3)
+    assert len(times) == frames + 1 and times[frames - 1] == pytest.approx(2.96, abs=1e-3)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_windows_are_printed_unless_it_is_to_be_quiet(capsys, quiet):
+    list(classify_windows(Frames(100, 25), Numbers(), Sequences(), 5, Fraction(25), ["a", "\x1b[1mb"], quiet))
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == (0 if quiet else 4) and "\x1b" not in out + err
+    assert quiet or out.splitlines()[0] == "0:00:00.000 - 0:00:01.000  \\x1b[1mb: 0.75  a: 0.25"
+    assert bool(err) != quiet

@@ -1,0 +1,160 @@
+"""Files that appear under their name when they are complete, or not at all."""
+
+import contextlib
+import csv
+import functools
+import hashlib
+import io
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+
+from vidclass import locks
+
+ABANDONED = 24 * 3600  # seconds without a change after which another machine's unfinished file is nobody's
+LONGEST_NAME = 255  # bytes, on nearly every file system
+_partials = {}  # name: (descriptor of its lock, file of the lock) of what this process is writing
+
+
+def temporary_path(path, extension=""):
+    """The name that a file, or a folder, has until it is complete: hidden, telling the machine, and different
+    each time. extension: of that name, for what goes by it. A lock beside it tells that someone is writing
+    it, until `discard` is called for it or this process dies. Raises OSError, naming `path`, if nothing can
+    be written there.
+    """
+    folder, name = os.path.split(os.fspath(path))
+    end = f".{_machine()}-{secrets.token_hex(4)}.tmp{extension}"
+    room = LONGEST_NAME - len(f".{end}.lock")
+    if len(os.fsencode(name)) > room:
+        name = os.fsencode(name)[:room].decode(errors="ignore")
+    partial = os.path.join(folder, f".{name}{end}")
+    lock = f"{partial}.lock"
+    try:
+        _partials[partial] = locks.take(lock), lock
+    except locks.Unsupported:
+        pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+    return partial
+
+
+def discard(partial):
+    """Removes what has a partial_name, if it is still there, and lets go of its lock."""
+    _remove(partial)
+    if partial in _partials:
+        locks.release(*_partials.pop(partial))
+
+
+@contextlib.contextmanager
+def temporary(path, extension=""):
+    """A `with` block that writes a file or a folder under the name it is given (see partial_name), and moves
+    or copies it from there itself; what is still there at its end is removed."""
+    name = temporary_path(path, extension)
+    try:
+        yield name
+    finally:
+        discard(name)
+
+
+@functools.cache
+def _machine():
+    # The kernel that holds the locks: containers on one machine share it, machines of one host name do not.
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            kernel = file.read()
+    except OSError:
+        kernel = socket.gethostname().encode(errors="replace")
+    return hashlib.sha256(kernel).hexdigest()[:6]
+
+
+@contextlib.contextmanager
+def atomic_write(path, extension=""):
+    """A `with` block that writes a file under the name it is given (see partial_name); when it ends well, the
+    file takes the name `path`, in place of what has it. An OSError on the way names that."""
+    with temporary(path, extension) as name:
+        try:
+            yield name
+            with open(name, "rb") as file:
+                os.fsync(file.fileno())  # else a power cut could leave the name without its content
+            os.replace(name, path)
+        except OSError as error:
+            if error.errno and error.filename in (None, name):
+                raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+            raise
+
+
+def write_text(path, text):
+    """Writes a text file as UTF-8. Raises OSError, naming the file."""
+    try:
+        with (
+            atomic_write(path) as name,
+            open(name, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            file.write(text)
+    except OSError as error:
+        raise OSError(f"{path}: can't be written ({error.strerror})") from None
+
+
+def csv_text(rows):
+    """Rows as CSV."""
+    text, rows = io.StringIO(), [[str(cell) for cell in row] for row in rows]
+    # The csv module leaves a lone carriage return without quotes, and readers take it for the end of a line.
+    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
+    return text.getvalue()
+
+
+def remove_stale_temporaries(folder, stems=None):
+    """Removes what runs that were killed left unfinished in a folder. stems: names without extension of the
+    files that it would have become (None: any)."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        name = name.removesuffix(".lock")
+        found = re.fullmatch(r"\.(.+)\.(\w+)-\w+\.tmp(\.[^.]*)?", name, re.DOTALL)
+        if found and (stems is None or os.path.splitext(found[1])[0] in stems):
+            _remove_if_stale(os.path.join(folder, name), found[2])
+
+
+def _remove_if_stale(partial, machine):
+    """Removes a partial file unless someone writes it: its lock tells, where the kernel that keeps it is
+    ours. Another machine's may be one that this file system keeps from us: so its file must have lain there
+    for long, too."""
+    lock, old = f"{partial}.lock", _age(partial) > ABANDONED
+    if machine != _machine() and not old:
+        return
+    try:
+        held = locks.take(lock)
+    except locks.Unsupported:
+        if old:
+            _remove(partial)
+    except OSError:
+        pass  # it is being written, or nothing can be removed there
+    else:
+        _remove(partial)
+        locks.release(held, lock)
+
+
+def _age(partial):
+    """Seconds since a partial file, or the lock that is left of it, has changed."""
+    for path in (partial, f"{partial}.lock"):
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - os.lstat(path).st_mtime
+    return 0
+
+
+def _remove(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        remove_folder(path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+
+
+def remove_folder(folder):
+    """Removes a folder, even while an ffmpeg that outlived a killed run still writes into it."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return

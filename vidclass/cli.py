@@ -1,0 +1,277 @@
+"""What every script's command line shares: options, argument types, and errors turned into one line and an
+exit code.
+
+Exit codes: 0 done, 1 a failure, 2 wrong usage; stopped by Ctrl-C 130, by SIGTERM 143, by SIGHUP (a closed
+terminal) 129.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import sys
+import traceback
+from fractions import Fraction
+
+from vidclass.console import error_text, print, printable
+from vidclass.features.identity import FEATURES_LENGTH
+from vidclass.video.limits import MAX_PIXELS
+
+STOPPING = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+
+
+class UsageError(ValueError):
+    """The command line contradicts itself or the files it names: exit code 2."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        super().error(printable(message))  # it may name files that a shell found
+
+
+def make_parser(doc):
+    """An ArgumentParser that shows the script's docstring, with the options that all scripts have."""
+    parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", default="data", help="folder of the dataset (default: data)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, only results and errors")
+    parser.add_argument(
+        "--debug", action="store_true", help="show where in the code an error arose: its traceback"
+    )
+    return parser
+
+
+def add_weights_option(parser, default="imagenet"):
+    """Adds --weights. default: None where a checkpoint gives them."""
+    parser.add_argument(
+        "--weights",
+        default=default,
+        metavar="imagenet|random|PATH",
+        help=f"InceptionV3's weights: Keras's ImageNet download, seeded random ones to try the pipeline, "
+        f"or a Keras weights file (default: {default or 'those of the checkpoint'})",
+    )
+
+
+def add_precision_option(parser):
+    """Adds --precision."""
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="in which InceptionV3 computes; the shorter ones are for GPUs, and bfloat16 for processors "
+        "with AMX (default: float32)",
+    )
+
+
+def add_limit_option(parser):
+    """Adds --max-pixels."""
+
+    def set_limit(text):
+        MAX_PIXELS = at_least(1)(text)
+        return MAX_PIXELS
+
+    parser.add_argument(
+        "--max-pixels",
+        type=set_limit,
+        metavar="PIXELS",
+        help=f"refuse videos with larger frames (default: {MAX_PIXELS}, twice 8K)",
+    )
+
+
+def add_sequences_option(parser, text):
+    """Adds --sequences. text: what is done there."""
+    parser.add_argument(
+        "--sequences", metavar="URL", help=f"{text}: s3://bucket/folder, gs://, file:///, ..."
+    )
+
+
+def add_ray_options(parser):
+    """Adds --ray, --workers, --cpus."""
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="work on a Ray cluster: ray://head:10001, auto; without an address on this machine alone. All its "
+        "machines must see the data folder under the same path",
+    )
+    parser.add_argument(
+        "--workers", type=at_least(1), help="with --ray: at most so many (default: as many as fit)"
+    )
+    parser.add_argument("--cpus", type=at_least(1), help="with --ray: processors of each worker")
+
+
+def add_article_arguments(parser, *names):
+    """Adds the article's positional arguments, of: seq_length, classes, height, width."""
+    known = {
+        "seq_length": (at_least(2), "frames that the LSTM sees of a clip"),
+        "classes": (at_least(2), "number of classes, the first in alphabetical order"),
+        "height": (at_least(75), "height in pixels at which InceptionV3 sees a frame"),
+        "width": (at_least(75), "width in pixels"),
+    }
+    for name in names:
+        kind, text = known[name]
+        parser.add_argument(name, type=kind, help=text)
+
+
+def add_checkpoint_arguments(parser):
+    """Adds what a script that uses a checkpoint takes: seq_length, classes, checkpoint, --weights,
+    --precision."""
+    add_weights_option(parser, default=None)
+    add_precision_option(parser)
+    add_article_arguments(parser, "seq_length", "classes")
+    parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
+
+
+def check_checkpoint(file, seq_length, classes):
+    """Raises UsageError unless a checkpoint.Checkpoint was trained on sequences of this length, of
+    InceptionV3's features, and so many classes."""
+    for what, given, trained in (
+        ("sequences of {} frames", seq_length, file.arguments["seq_length"]),
+        ("{} classes", classes, file.arguments["nb_classes"]),
+    ):
+        if trained is not None and given != trained:
+            raise UsageError(f"{file.path} was trained on {what.format(trained)}, not {given}")
+    if file.arguments["features_length"] != FEATURES_LENGTH:
+        raise UsageError(
+            f"{file.path} was trained on {file.arguments['features_length']} features of a frame; InceptionV3 "
+            f"gives {FEATURES_LENGTH}"
+        )
+
+
+def at_least(minimum, maximum=None):
+    """An argparse type: a whole number not below `minimum` and, if given, not above `maximum`."""
+
+    def whole_number(text):
+        try:
+            value = int(text)
+        except ValueError:  # also of thousands of digits
+            raise argparse.ArgumentTypeError(f"'{text:.40}' is no whole number") from None
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"{text:.40} is below {minimum}")
+        if maximum is not None and value > maximum:
+            raise argparse.ArgumentTypeError(f"{text:.40} is above {maximum}")
+        return value
+
+    return whole_number
+
+
+def fraction(text):
+    """An argparse type: a number above 0 and below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number") from None
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def seconds(text):
+    """An argparse type: a time of at least a millisecond in seconds, as an exact fraction: 2.5, 1001/30."""
+    try:
+        # Of 1e99999999 Fraction would write out all digits, for hours.
+        if not re.fullmatch(r"\d{1,9}(\.\d{0,9}|/\d{1,9})?|\.\d{1,9}", text, re.ASCII):
+            raise ValueError
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(
+            f"'{text:.40}' is no number of seconds; give one like 3, 2.5 or "
+            f"1001/30, of at most 9 digits on either side"
+        ) from None
+    if value < Fraction(1, 1000):
+        raise argparse.ArgumentTypeError(f"{text} is less than 0.001 seconds")
+    return value
+
+
+def names(known=None):
+    """An argparse type: names between commas, of the known ones if given; a tuple without repetitions."""
+
+    def split(text):
+        found = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+        unknown = [name for name in found if known is not None and name not in known]
+        if unknown or not found:
+            raise argparse.ArgumentTypeError(
+                f"'{text}': {', '.join(unknown) or 'nothing'} is none of {', '.join(known)}"
+                if known is not None
+                else "no name"
+            )
+        return found
+
+    return split
+
+
+def run(work, debug=False):
+    """Calls work() and returns the exit code: its own (None is 0), or the code of what it raised, said in one
+    line. debug: its traceback, too."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
+    with stoppable() as stopped:
+        try:
+            return work() or 0
+        except BaseException as error:
+            if debug:
+                print_traceback(error)
+            # A library may turn an interruption into an error of its own (an import cut short, an
+            # ImportError).
+            if stopped or isinstance(error, KeyboardInterrupt):
+                signum = stopped[0] if stopped else signal.SIGINT
+                return fail(f"stopped by {STOPPING[signum]}; what is complete is kept", 128 + signum)
+            if isinstance(error, UsageError):
+                return fail(error, 2)
+            if isinstance(error, (OSError, ValueError, RuntimeError)):
+                return fail(error_text(error), 1)
+            if isinstance(error, Exception):
+                place = error.__traceback__
+                while place.tb_next:
+                    place = place.tb_next
+                where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
+                text = " ".join(str(error).split())
+                return fail(f"unexpected {type(error).__name__} at {where}: {text}; --debug tells more", 1)
+            raise
+
+
+@contextlib.contextmanager
+def stoppable():
+    """A `with` block that the signals of STOPPING end with a KeyboardInterrupt, so that whatever is in hand
+    is tidied up. Yields a list of those that came."""
+    stopped = []
+
+    def on_signal(signum, frame):
+        stopped.append(signum)
+        # A terminal that is closed sends several: they must not interrupt the tidying up. A second Ctrl-C
+        # may.
+        if len(stopped) == 1 or signum == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    before = {}
+    try:
+        for signum in STOPPING:
+            # nohup means what it says. A shell's `&` ignores Ctrl-C, too, which a person may still send.
+            if signum == signal.SIGINT or signal.getsignal(signum) != signal.SIG_IGN:
+                before[signum] = signal.signal(signum, on_signal)
+    except ValueError:  # not in the main thread, as in some notebooks: signals are theirs
+        pass
+    try:
+        yield stopped
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def print_traceback(error):
+    """Prints an exception's traceback on stderr, with what it arose from, even where a message hides that."""
+    link = error
+    while link is not None:
+        link.__suppress_context__ = link.__cause__ is not None
+        link = link.__cause__ or link.__context__
+    for part in traceback.format_exception(error):
+        for line in part.splitlines():
+            print(line, file=sys.stderr)
+
+
+def fail(message, code):
+    """Prints one line on stderr and returns `code`."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"error: {str(message).strip()}", file=sys.stderr)
+    return code

@@ -1,0 +1,104 @@
+"""data_file.csv: the list of clips, in the format of the article's repository."""
+
+import os
+import re
+import shlex
+from typing import NamedTuple
+
+import pandas
+
+from vidclass import atomic
+from vidclass.names import check_name
+
+SPLITS = ("train", "test")
+
+
+class Clip(NamedTuple):
+    """A row of data_file.csv."""
+
+    split: str
+    class_name: str
+    name: str  # file name without extension
+    frames: int
+
+
+def data_file(data_dir):
+    """The path of data_file.csv."""
+    return os.path.join(data_dir, "data_file.csv")
+
+
+def command(data_dir, text):
+    """How a script is called for a dataset, for messages: "python extract_files.py mp4", and where its folder
+    is not the usual one which."""
+    data_dir = os.fspath(data_dir)
+    return f"python {text}" + (f" --data-dir {shlex.quote(data_dir)}" if data_dir != "data" else "")
+
+
+def no_folder(data_dir):
+    """What to say where a dataset's folder is not there: "there is no folder x; ...", else nothing."""
+    if os.path.isdir(data_dir):
+        return ""
+    kind = "is no folder" if os.path.exists(data_dir) else "does not exist"
+    return f"the folder of the dataset, {os.fspath(data_dir)}, {kind}; give another --data-dir"
+
+
+def read_data_file(data_dir):
+    """The rows of data_file.csv as a list of Clip. Raises FileNotFoundError, or ValueError with the bad row."""
+    path = data_file(data_dir)
+    if not os.path.exists(path):
+        lost = no_folder(data_dir)
+        raise FileNotFoundError(
+            f"{path} is missing: {f'{lost}; else ' if lost else ''}"
+            f"{command(data_dir, 'extract_files.py mp4')} makes it from the clips in "
+            f"{os.path.join(data_dir, 'train')} and {os.path.join(data_dir, 'test')}"
+        )
+    try:
+        # As text, and nothing taken for a missing value: "NA" and "null" are possible names. As objects: with
+        # pyarrow installed pandas would otherwise refuse names that are no valid text.
+        table = pandas.read_csv(
+            path,
+            header=None,
+            dtype=object,
+            keep_default_na=False,
+            na_filter=False,
+            encoding_errors="surrogateescape",
+        )
+    except pandas.errors.EmptyDataError:
+        return []
+    except pandas.errors.ParserError as error:
+        raise ValueError(
+            f"{path} is no table of four columns ({error}); mend or delete it and run extract_files.py again"
+        ) from None
+    rows = []
+    for number, row in enumerate(table.itertuples(index=False), 1):
+        if len(row) != 4 or row[0] not in SPLITS or not re.fullmatch("[0-9]{1,9}", str(row[3])):
+            raise ValueError(
+                f"{path}, row {number}: expected train or test, class, clip name, number of frames, "
+                f"found {', '.join(map(str, row))}"
+            )
+        for name in row[1:3]:
+            try:
+                check_name(name)
+            except ValueError as error:
+                raise ValueError(
+                    f"{path}, row {number}: {name!r} can't be the name of a class or clip: {error}"
+                ) from None
+        rows.append(Clip(*row[:3], int(row[3])))
+    return rows
+
+
+def choose_classes(rows, class_limit, data_dir):
+    """(the first class_limit classes of the rows in alphabetical order, the others). Raises ValueError if
+    fewer."""
+    known = sorted({row.class_name for row in rows})
+    if class_limit is not None and class_limit > len(known):
+        raise ValueError(
+            f"{class_limit} classes asked for, but {data_file(data_dir)} has {len(known)}: {', '.join(known)}"
+        )
+    limit = len(known) if class_limit is None else class_limit
+    return known[:limit], known[limit:]
+
+
+def write_data_file(data_dir, rows):
+    """Writes data_file.csv, sorted, whole or not at all."""
+    atomic.write_text(data_file(data_dir), atomic.csv_text(sorted(Clip(*row) for row in rows)))

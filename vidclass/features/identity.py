@@ -1,0 +1,34 @@
+"""What tells features apart: the network's weights and the precision."""
+
+import hashlib
+import os
+
+FEATURES_LENGTH = 2048
+# md5 of the files that Keras itself downloads, with and without the top
+# (keras/src/applications/inception_v3.py).
+IMAGENET_FILES = ("9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63")
+
+
+def weights_id(weights):
+    """A short name for InceptionV3's weights that features of other weights never share.
+
+    "imagenet" (also for a file that is Keras's own), "random", or the beginning of the file's SHA-256.
+    Raises FileNotFoundError if there is no such file.
+    """
+    if weights in ("imagenet", "random"):
+        return weights
+    if not os.path.isfile(weights):
+        raise FileNotFoundError(
+            f"{weights}: no such weights file; give imagenet, random or the path of a Keras "
+            f"InceptionV3 weights file"
+        )
+    with open(weights, "rb") as file:
+        content = file.read()
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() in IMAGENET_FILES:
+        return "imagenet"
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def features_id(weights_id, precision="float32"):
+    """A short name for features that no others share but those of the same weights and precision."""
+    return weights_id if precision == "float32" else f"{weights_id}-{precision}"

@@ -1,0 +1,183 @@
+"""Work on many machines with Ray: a worker on each, or on each GPU, takes numbers of things to do and sends
+back results.
+
+Ray (requirements-ray.txt) is imported only here. Workers get this suite's modules with the work, the rest of
+what they import must be installed on their machines.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+
+from vidclass.keras_loading import muted
+
+HERE = "local"  # the address of a cluster that is started on this machine, for this run
+# Of a worker at most, if nothing else is asked for: InceptionV3 scales better over processes than over
+# threads
+CPUS = 4
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell Ray's makers
+
+
+@contextlib.contextmanager
+def connected(address):
+    """A `with` block on a Ray cluster: HERE, "auto" (one that runs on this machine), ray://head:10001 or
+    host:port.
+
+    Raises RuntimeError if Ray is not installed or the cluster can't be reached.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise RuntimeError("Ray is not installed: pip install -r requirements-ray.txt") from None
+    where = {"include_dashboard": False} if address == HERE else {"address": address}
+    _check_reachable(address)
+    suite, mute = _copy_of_suite(), contextlib.ExitStack()
+    try:
+        mute.enter_context(muted())
+        sigterm = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(
+                **where, logging_level=logging.ERROR, log_to_driver=False, runtime_env={"working_dir": suite}
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise RuntimeError(
+                f"the Ray cluster {address} can't be reached ({error}); does it want a token "
+                f"(RAY_AUTH_MODE=token)?"
+            ) from None
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, sigterm)  # Ray puts its own there
+        yield
+    finally:
+        ray.shutdown()
+        mute.close()
+        shutil.rmtree(suite, ignore_errors=True)
+
+
+def _check_reachable(address):
+    """Raises RuntimeError if no one listens at host:port or ray://host:port: Ray would go on trying for
+    minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # local, auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise RuntimeError(f"the Ray cluster {address} can't be reached ({error})") from None
+
+
+def _copy_of_suite():
+    """A folder with the modules of this suite and nothing else, which Ray sends to the workers."""
+    folder, root = tempfile.mkdtemp(), os.path.dirname(os.path.abspath(__file__))
+    for name in os.listdir(root):
+        if name.endswith(".py"):
+            shutil.copy(os.path.join(root, name), folder)
+    return folder
+
+
+def resources(workers=None, cpus=None):
+    """(workers, processors of each, GPUs of each) that fill the connected cluster, but for what is given.
+    With GPUs in it each worker has one."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = sum(int(node.get("GPU", 0)) for node in nodes)
+    processors = [int(node.get("CPU", 0)) for node in nodes]
+    if gpus:
+        workers = workers or gpus
+        return workers, cpus or max(1, min(sum(processors) // workers, max(processors))), 1
+    cpus = cpus or max(1, min(CPUS, max(processors)))
+    return workers or max(1, sum(count // cpus for count in processors)), cpus, 0
+
+
+def run(make, arguments, count, per_call, workers=None, cpus=None, calls=2):
+    """Yields the results for the numbers 0..count - 1 as they come, in any order.
+
+    make: a class of which each worker holds one, made with the `arguments` and threads=; called with a list
+    of numbers, it returns a list of results that JSON can hold. per_call: how many numbers a call gets at
+    most. workers, cpus: see resources. calls: at once in a worker, from threads: while one waits for its last
+    frames, the next one's fill the network. A worker that dies is replaced, and its unfinished calls are done
+    again.
+    """
+    import ray
+
+    if ray.util.client.ray.is_connected():  # ray://: Ray Data works on the cluster only
+        driver = (
+            ray.remote(_Driver)
+            .options(num_cpus=0, max_concurrency=2)
+            .remote(make, arguments, count, per_call, workers, cpus, calls)
+        )
+        while results := ray.get(driver.take.remote()):
+            yield from map(json.loads, results)
+        return
+    workers, cpus, gpus = resources(workers, cpus)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False  # the scripts show one bar of their own
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    blocks = -(
+        -count // max(1, min(per_call, count // (4 * workers)))
+    )  # at the end no worker shall wait long for another
+    most = min(workers, blocks)
+    numbers = ray.data.from_items([{"number": number} for number in range(count)], override_num_blocks=blocks)
+    results = numbers.map_batches(
+        _Worker,
+        batch_size=-(-count // blocks),
+        num_cpus=cpus,
+        num_gpus=gpus,
+        zero_copy_batch=True,
+        fn_constructor_kwargs={"make": make, "arguments": {**arguments, "threads": cpus}},
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1,
+            initial_size=most,
+            max_size=most,
+            max_concurrent_calls_per_actor=calls,
+            enable_true_multi_threading=calls > 1,
+            max_tasks_in_flight_per_actor=2 * calls,
+        ),
+    )
+    for row in results.iter_rows():
+        yield json.loads(row["result"])
+
+
+class _Driver:
+    """Runs `run` on the cluster for a script that is connected from outside."""
+
+    def __init__(self, *arguments):
+        self._results, self._error = queue.Queue(), None  # None in the queue is its end
+        threading.Thread(target=self._fill, args=arguments, daemon=True).start()
+
+    def _fill(self, *arguments):
+        try:
+            for result in run(*arguments):
+                self._results.put(json.dumps(result))
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._results.put(None)
+
+    def take(self):
+        """The results that have come since, one at least; none when all have been taken."""
+        found = [self._results.get()]
+        while found[-1] is not None and not self._results.empty():
+            found.append(self._results.get())
+        if found[-1] is None:
+            self._results.put(found.pop())  # the next call's, too
+            if not found and self._error:
+                raise self._error
+        return found
+
+
+class _Worker:
+    """What Ray makes of a worker's class: results travel as JSON, which holds names that Arrow refuses."""
+
+    def __init__(self, make, arguments):
+        self._work = make(**arguments)
+
+    def __call__(self, batch):
+        return {"result": [json.dumps(result) for result in self._work(batch["number"].tolist())]}

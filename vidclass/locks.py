@@ -1,0 +1,83 @@
+"""Advisory locks on files of their own: held until they are let go, or until the process dies, however it
+dies.
+
+flock, which also keeps two threads of one process apart. NFS makes it a lock of the server's, for which the
+file must be open for writing.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+
+UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL}
+
+
+class Unsupported(OSError):
+    """The file system knows no locks."""
+
+
+def take(path, shared=False):
+    """Locks a file, which is made if there is none. Returns what `release` wants. Raises BlockingIOError if
+    someone else holds the lock (both may if both are `shared`), Unsupported, or OSError, naming the file."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "no plain file, delete it", path)
+            _flock(descriptor, shared, path)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException as error:
+            os.close(descriptor)
+            if isinstance(error, Unsupported):
+                with contextlib.suppress(OSError):
+                    os.remove(path)  # nobody can hold it
+            if isinstance(error, OSError) and error.errno == errno.ESTALE:
+                continue
+            raise
+        os.close(descriptor)  # its holder removed it between our opening and locking it
+
+
+def take_folder(path, shared=False):
+    """Locks a folder itself, for one in which no file can be made. As `take`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _flock(descriptor, shared, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def release(descriptor, path=None):
+    """Lets go of a lock; path: of its file, which is removed unless others hold the lock, too."""
+    try:
+        if path:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(descriptor, path):
+                    os.remove(path)
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once: a child that is starting may have a copy
+    finally:
+        os.close(descriptor)
+
+
+def _flock(descriptor, shared, path):
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        kind = Unsupported if error.errno in UNSUPPORTED else OSError
+        raise kind(error.errno, error.strerror, path) from None
+
+
+def _is_at(descriptor, path):
+    """Whether an open file is the one that has a name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,89 @@
+"""How far the work is: a bar with its rate and the time that is left on a terminal, a line now and then
+elsewhere.
+"""
+
+import sys
+
+from tqdm import tqdm
+
+from vidclass.console import print, printable
+
+PARTS = 10  # of the work, with a line after each, where there is no terminal
+SECONDS = 30  # after which there is a line in any case
+BURST = 0.1  # seconds; what comes within them is of one batch
+
+
+def progress(iterable=None, *, unit, desc, quiet, total=None, wait=False, **options):
+    """A tqdm bar, or what does as well in a log. quiet: nothing is shown. wait: the clock starts when the
+    first of the work is done; before, something is got ready that tells nothing of the rate. options: of
+    tqdm, on a terminal only."""
+    kind = _Bar if getattr(sys.stderr, "isatty", lambda: False)() else _Lines
+    return kind(iterable, unit=unit, desc=printable(desc), disable=quiet, total=total, wait=wait, **options)
+
+
+class _Bar(tqdm):
+    """A tqdm bar whose clock may wait."""
+
+    def __init__(self, *arguments, wait=False, **options):
+        self._waits, self._first = wait, None
+        super().__init__(*arguments, **options)
+
+    def update(self, n=1):
+        if not self._waits or self.disable:
+            return super().update(n)
+        now = self._time()
+        if self._first is None:
+            self._first = now
+        elif now - self._first > BURST:
+            self._waits = False
+            return super().update(n)
+        self.n += n
+        self.initial = self.last_print_n = self.n
+        self.start_t = self.last_print_t = now
+        return self.refresh()
+
+
+class _Lines(_Bar):
+    """The same, as lines: after each tenth of the work, after 30 s, and at the end."""
+
+    monitor_interval = 0  # no thread that would redraw it
+
+    def __init__(self, *arguments, bar_format=None, **options):
+        self._shown, self._shown_at, self._ended = 0, None, False
+        super().__init__(*arguments, **{**options, "mininterval": 0, "miniters": 0})
+        self._shown_at = self.start_t if not self.disable else None
+
+    def display(self, msg=None, pos=None):
+        if self._shown_at is not None and self.n != self._shown:
+            part = self.total and int(self.n * PARTS // self.total) > int(self._shown * PARTS // self.total)
+            if part or self._time() - self._shown_at >= SECONDS:
+                self._show()
+        return True
+
+    def clear(self, nolock=False):
+        pass
+
+    def close(self):
+        if not self.disable:
+            # The total may have been corrected since: all was done, and no line said so.
+            if self.n != self._shown or self.total and self.n >= self.total and not self._ended:
+                self._show()
+            self.disable = True
+            self._decr_instances(self)
+
+    def _show(self):
+        self._shown, self._shown_at = self.n, self._time()
+        done, seconds = self.n - self.initial, self._time() - self.start_t
+        rate = done / seconds if done and seconds > 0 else None
+        units = f"{self.unit}s" if len(self.unit) > 1 else self.unit
+        text = [f"{self.n:.0f} {units}"]
+        if self.total:
+            text = [f"{int(100 * self.n / self.total)} %", f"{self.n:.0f} of {self.total:.0f} {units}"]
+        if rate:
+            text.append(f"{rate:.1f} {units}/s")
+        if self.total and self.n >= self.total:
+            text.append(f"{self.format_interval(round(seconds))} in all")
+            self._ended = True
+        elif self.total and rate:
+            text.append(f"{self.format_interval(round((self.total - self.n) / rate))} left")
+        print(f"{self.desc.removesuffix(': ')}: {', '.join(text)}", file=sys.stderr, flush=True)

@@ -1,0 +1,179 @@
+"""Windows of a video to segments of one class each."""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+# Least probability that a window can give a class: a network that is wrong is often sure of it.
+MIN_PROBABILITY = 0.01
+# Logarithm of the odds that one window's class differs from the one before. Cuts between kinds of video are
+# rare.
+TRANSITION_LOG_ODDS = -4.0
+
+
+class Window(NamedTuple):
+    """A stretch of the video and the probabilities of the classes in it."""
+
+    start: float  # seconds
+    end: float
+    first_frame: int
+    end_frame: int  # the first one after the window
+    probabilities: list  # of float, in the order of the classes
+
+
+class Segment(NamedTuple):
+    """A stretch of one class."""
+
+    start: float  # seconds
+    end: float
+    class_name: str
+    probability: float  # of that class, the mean over the segment's time
+
+
+class Timeline(NamedTuple):
+    """What is known of a recording."""
+
+    video: str  # its path
+    fps: Fraction
+    size: tuple  # (height, width)
+    classes: list  # of str
+    windows: list  # of Window, which do not overlap: see average
+    segments: list  # of Segment
+    skipped: tuple = ()  # classes that a player is to skip
+    sound: tuple | None = None  # (sampling rate in Hz, channels); None without
+
+
+def average_windows(windows):
+    """Yields Windows that don't overlap, each with the mean of the probabilities of the windows that cover
+    it.
+
+    windows: iterable of Windows in order of their start and of their end. What no later window can change is
+    given out at once.
+    """
+    covering, at, at_frame = [], 0.0, 0  # windows that reach beyond `at`
+
+    def cells(until, until_frame):
+        nonlocal at, at_frame
+        while at_frame < until_frame and covering:
+            first = covering[0]
+            end, end_frame = min((first.end_frame, first.end), (until_frame, until))[::-1]
+            yield Window(
+                at,
+                end,
+                at_frame,
+                end_frame,
+                np.mean([window.probabilities for window in covering], axis=0).tolist(),
+            )
+            at, at_frame = end, end_frame
+            while covering and covering[0].end_frame <= at_frame:
+                covering.pop(0)
+
+    for window in windows:
+        yield from cells(window.start, window.first_frame)
+        if not covering:
+            at, at_frame = window.start, window.first_frame
+        covering.append(window)
+    if covering:
+        yield from cells(covering[-1].end, covering[-1].end_frame)
+
+
+def find_segments(classes, windows, window_seconds=None, min_duration=0.0):
+    """Segments of one class each, from Windows that don't overlap.
+
+    window_seconds: how long the windows were that the network saw; None: take each window's likeliest class.
+    Otherwise the likeliest sequence of classes is found (Viterbi, "Error bounds for convolutional codes",
+    1967), in which a change costs SWITCH and every class lasts at least min_duration, in seconds, except at
+    the recording's two ends.
+    """
+    if not windows:
+        return []
+    probabilities = np.array([window.probabilities for window in windows])
+    if window_seconds is None:
+        chosen = probabilities.argmax(1)
+    else:
+        durations = np.array([window.end - window.start for window in windows])
+        # What several windows share of the evidence counts once.
+        scores = (
+            np.log(np.maximum(probabilities, MIN_PROBABILITY))
+            * np.minimum(durations / window_seconds, 1)[:, None]
+        )
+        chosen = viterbi_min_duration(scores, durations, min_duration)
+    firsts = np.flatnonzero(np.append(True, chosen[1:] != chosen[:-1]))
+    return make_segments(
+        classes,
+        windows,
+        [classes[number] for number in chosen[firsts]],
+        [windows[number].start for number in firsts[1:]],
+    )
+
+
+def make_segments(classes, windows, names, cuts):
+    """Segments of classes that follow each other: names, n of str; cuts: the n - 1 times between them, in
+    seconds. Their probabilities are those of the windows that they cover."""
+    edges = [windows[0].start, *cuts, windows[-1].end]
+    return [
+        Segment(start, end, name, float(mean[classes.index(name)]))
+        for name, start, end, mean in zip(names, edges, edges[1:], _means(windows, edges))
+    ]
+
+
+def over_segments(windows, segments, times):
+    """A Window for each Segment: its frames, and the mean probability of each class over its time. times: of
+    all frames and of the end, in seconds, rising (frames + 1,)."""
+    edges = [segments[0].start, *(segment.end for segment in segments)]
+    frames = [0, *np.searchsorted(times, edges[1:-1]).tolist(), len(times) - 1]
+    return [
+        Window(start, end, first, last, mean.tolist())
+        for start, end, first, last, mean in zip(edges, edges[1:], frames, frames[1:], _means(windows, edges))
+    ]
+
+
+def _means(windows, edges):
+    """Yields the mean probabilities of the windows, (classes,), over the time from each edge to the next."""
+    probabilities = np.array([window.probabilities for window in windows])
+    starts, ends = (np.array([window[field] for window in windows]) for field in (0, 1))
+    for start, end in zip(edges, edges[1:]):
+        shares = np.maximum(np.minimum(ends, end) - np.maximum(starts, start), 1e-12)
+        yield np.average(probabilities, axis=0, weights=shares)
+
+
+def viterbi_min_duration(scores, durations, min_duration):
+    """The best class of each step: scores (steps, classes) and SWITCH for each change add up to the most, and
+    no class lasts less than min_duration but at the ends. durations: (steps,)."""
+    steps, count = scores.shape
+    total = np.vstack([np.zeros(count), np.cumsum(scores, axis=0)])  # of the steps before
+    ends = np.cumsum(durations)
+    best = np.full(
+        (steps + 1, count), -np.inf
+    )  # after so many steps, the last of a class that has lasted long enough
+    begun = np.full(
+        (steps + 1, count), -1
+    )  # where it began, if at this step it became long enough; -1: it did before
+    opened = np.zeros((steps, count))  # the best before a class begins at a step
+    before = np.zeros((steps, count), int)  # the class that it follows
+    waiting = 0  # first beginning that isn't long enough yet
+    for step in range(steps):
+        if step:
+            others = np.where(np.eye(count, dtype=bool), -np.inf, best[step])  # row: class that begins
+            before[step] = others.argmax(1)
+            opened[step] = others.max(1) + TRANSITION_LOG_ODDS
+            best[step + 1] = best[step] + scores[step]
+        while waiting <= step and (
+            waiting == 0 or step == steps - 1 or ends[step] - ends[waiting - 1] >= min_duration - 1e-6
+        ):
+            found = opened[waiting] + total[step + 1] - total[waiting]
+            better = found > best[step + 1]
+            best[step + 1][better], begun[step + 1][better] = found[better], waiting
+            waiting += 1
+    chosen = np.empty(steps, int)
+    step, name = steps, int(best[steps].argmax())
+    while step:
+        start = begun[step, name]
+        if start < 0:
+            chosen[step - 1] = name
+            step -= 1
+        else:
+            chosen[start:step] = name
+            step, name = start, before[start, name]
+    return chosen

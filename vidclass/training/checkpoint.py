@@ -1,0 +1,193 @@
+"""What a checkpoint holds: one HDF5 file, a whole Keras model as `model.save` writes it, so that
+keras.models.load_model opens it, and our metadata as JSON in the attribute METADATA.
+
+Reading one takes the metadata and arrays, nothing else, from the file: no code in it is run, no other file is
+opened, and HDF5's library works in a process of its own, see keras_file.py.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+
+from vidclass import atomic
+from vidclass.training import keras_file
+from vidclass.training.metadata import MOST_FEATURES, parse_metadata
+
+METADATA = "video_classification"  # name of the HDF5 attribute
+
+
+class Checkpoint:
+    """A checkpoint opened to be read; a context manager.
+
+    .metadata: Metadata, None if the file has none (one of the article's repository); names in it are
+    printable. .arguments: of the ResearchModel that its weights fit. Its weights are finite. Raises
+    FileNotFoundError, OSError if it can't be read, ValueError, naming the file, if it is no checkpoint."""
+
+    def __init__(self, path):
+        self.path = path
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"{path}: no such checkpoint")
+        self._content = keras_file.read(path, METADATA)
+        self.metadata = None if self._content.text is None else parse_metadata(self._content.text, path)
+        self.arguments = self._arguments()
+        # Before a network is built from it: all that it will hold is in the file.
+        self._check_shapes(weight_shapes(**self.arguments))
+        self._file = open(path, "rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._file.close()
+
+    def take_weights(self, model):
+        """Sets a Keras model's weights to the file's. Raises ValueError unless they are of the same shapes in
+        order."""
+        self._check_shapes([tuple(weight.shape) for weight in model.weights])
+        for weight, array in zip(model.weights, self._content.weights):
+            weight.assign(self._read(array))
+        for layer in model.layers:
+            if hasattr(layer, "finalize_state"):
+                layer.finalize_state()
+
+    def take_optimizer(self, model):
+        """Sets the state of a compiled Keras model's optimizer to the file's. Raises ValueError if it doesn't
+        fit."""
+        model.optimizer.build(model.trainable_variables)
+        variables, arrays = model.optimizer.variables, self._content.optimizer
+        if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
+            raise ValueError(
+                f"{self.path}: holds no state of this network's optimizer, training can't go on from it"
+            )
+        for variable, array in zip(variables, arrays):
+            variable.assign(self._read(array))
+
+    def check_optimizer(self):
+        """Raises ValueError if the optimizer's state isn't all numbers, from which no training can go on."""
+        if not all(array.is_finite(self._file.fileno()) for array in self._content.optimizer):
+            raise ValueError(
+                f"{self.path}: its optimizer's state is not all numbers (NaN or infinite), training "
+                f"can't go on from it; take an earlier checkpoint"
+            )
+
+    def _read(self, array):
+        try:
+            return array.read(self._file)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: not a whole checkpoint ({error})") from None
+
+    def _check_shapes(self, expected):
+        found = [array.shape for array in self._content.weights]
+        if found != expected:
+            raise ValueError(
+                f"{self.path}: a checkpoint of another network (arrays {_listed(found)}, expected "
+                f"{_listed(expected)})"
+            )
+
+    def _arguments(self):
+        if self.metadata is not None:
+            return {
+                "nb_classes": len(self.metadata.class_names),
+                "model": self.metadata.model,
+                "seq_length": self.metadata.seq_length,
+                "features_length": self.metadata.features_length,
+                "units": self.metadata.units,
+                "dense": self.metadata.dense,
+            }
+        shapes = [array.shape for array in self._content.weights]
+        if [len(shape) for shape in shapes] != [2, 2, 1, 2, 1, 2, 1]:
+            raise ValueError(
+                f"{self.path}: a Keras model, but neither one of train.py nor the article's LSTM"
+            )
+        seq_length = self._content.seq_length
+        if seq_length is not None and not 0 < seq_length * shapes[0][0] <= MOST_FEATURES:
+            raise ValueError(f"{self.path}: a network for sequences of {seq_length} frames")
+        return {
+            "nb_classes": shapes[5][1],
+            "model": "article",
+            "seq_length": seq_length,
+            "features_length": shapes[0][0],
+            "units": shapes[3][0],
+            "dense": shapes[3][1],
+        }
+
+
+def weight_shapes(nb_classes, model, features_length, units, dense, **_):
+    """The shapes of a ResearchModel's weights in order, without building it; arguments: its own."""
+    if model == "article":
+        return [
+            (features_length, 4 * units),
+            (units, 4 * units),
+            (4 * units,),
+            (units, dense),
+            (dense,),
+            (dense, nb_classes),
+            (nb_classes,),
+        ]
+    gates = 3 if model == "gru" else 4
+    directions = 2 if model == "bilstm" else 1
+    bias = (2, gates * units) if model == "gru" else (gates * units,)
+    recurrent = [(2 * units, gates * units), (units, gates * units), bias]
+    return [
+        (features_length,),
+        (features_length,),
+        (),
+        *[(features_length, units), (units,)] * 2,
+        *recurrent * directions,
+        (2 * directions * units, nb_classes),
+        (nb_classes,),
+    ]
+
+
+def _listed(shapes):
+    """The first of some shapes, as text."""
+    return ", ".join(map(str, shapes[:20])) + (f" and {len(shapes) - 20} more" if len(shapes) > 20 else "")
+
+
+def find_checkpoint(path, data_dir):
+    """A checkpoint's path: as given, else in the data folder's checkpoints. Raises FileNotFoundError if it is
+    at neither."""
+    beside = os.path.join(data_dir, "checkpoints", path)
+    for place in (path, beside):
+        if os.path.exists(place):
+            return place
+    elsewhere = f", neither as given nor as {beside}" if beside != os.fspath(path) else ""
+    raise FileNotFoundError(f"{path}: no such checkpoint{elsewhere}; train.py makes them")
+
+
+def write_checkpoint(path, model, metadata):
+    """Writes a Keras model and its Metadata, whole or not at all."""
+    from absl import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # Keras would advise its new format at every checkpoint
+    try:
+        _write_whole(path, model.save, metadata)
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def rewrite_metadata(path, metadata):
+    """Replaces a checkpoint's Metadata, whole or not at all."""
+    _write_whole(path, lambda partial: shutil.copyfile(path, partial), metadata)
+
+
+def _write_whole(path, make, metadata):
+    """Puts a file that make(path) makes, with Metadata noted in it, in place of `path`."""
+    import h5py
+
+    with atomic.atomic_write(path, ".hdf5") as partial:  # Keras goes by the extension
+        make(partial)
+        with h5py.File(partial, "a") as file:
+            file.attrs[METADATA] = json.dumps(asdict(metadata))
+
+
+def hard_link(source, target):
+    """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard
+    links."""
+    with atomic.atomic_write(target) as partial:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)

@@ -1,0 +1,32 @@
+"""Training on all GPUs of a machine: each takes a part of every batch, and all have the same weights."""
+
+import contextlib
+
+from keras import backend, distribution
+
+
+@contextlib.contextmanager
+def all_devices():
+    """A `with` block in which a network is built, compiled and trained on all GPUs, or whatever else the
+    backend calls its devices where there is none. Yields their number, by which batches must be divisible.
+
+    Raises RuntimeError for a backend that Keras trains on one device only.
+    """
+    if backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        if len(found) == 1:
+            yield 1
+            return
+        with tf.distribute.MirroredStrategy([device.name for device in found]).scope():
+            yield len(found)
+    elif backend.backend() == "jax":
+        found = distribution.list_devices()
+        with distribution.DataParallel(devices=found).scope():
+            yield len(found)
+    else:
+        raise RuntimeError(
+            f"Keras trains on one device with the backend {backend.backend()}; set KERAS_BACKEND to tensorflow "
+            f"or jax for --devices all"
+        )

@@ -1,0 +1,147 @@
+"""Keras's LSTM layer, made fast on CPUs: the same weights, outputs and gradients, the same layer in a
+checkpoint.
+
+Imports keras, so that it is imported only where a network is built.
+"""
+
+import functools
+
+import keras
+from keras import ops
+
+
+class LSTM(keras.layers.LSTM):
+    """keras.layers.LSTM (Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997) with its work arranged
+    otherwise.
+
+    On TensorFlow and a CPU, stock Keras multiplies the inputs by the kernel step by step, and automatic
+    differentiation adds up the recurrent kernel's gradient step by step, 64 MB each time with 2048 units.
+    Here the inputs of all steps are multiplied at once, only the recurrence runs step by step, and its
+    gradient is written out. Elsewhere (a GPU, another backend), and with masks and the options that models.py
+    doesn't use, the stock layer does the work.
+    """
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if mask is not None or not self._is_plain() or sequences.shape[1] is None:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        import tensorflow as tf
+
+        if training and self.dropout:
+            sequences = sequences * ops.expand_dims(self.cell.get_dropout_mask(sequences[:, 0, :]), 1)
+        if self.go_backwards:
+            sequences = ops.flip(sequences, axis=1)
+        _, steps, length = sequences.shape
+        projected = ops.matmul(
+            ops.reshape(sequences, (-1, length)), self.cell.kernel
+        )  # (batch * steps, 4 * units)
+        if self.use_bias:
+            projected = projected + self.cell.bias
+        outputs, carry = _tensorflow_recurrence()(
+            ops.reshape(projected, (-1, steps, 4 * self.units)),
+            tf.convert_to_tensor(self.cell.recurrent_kernel.value),
+            *initial_state,
+        )
+        return outputs[:, -1], outputs, [outputs[:, -1], carry]
+
+    def _is_plain(self):
+        if keras.backend.backend() != "tensorflow" or self.unroll or self.recurrent_dropout:
+            return False
+        import tensorflow as tf
+
+        return (
+            self.cell.implementation == 2
+            and self.activation is keras.activations.tanh
+            and self.recurrent_activation is keras.activations.sigmoid
+            and not tf.config.list_physical_devices("GPU")
+        )
+
+
+# In a checkpoint it is Keras's own layer: keras.models.load_model opens it without this file.
+LSTM.__module__ = "keras.layers"
+
+
+@functools.cache
+def _tensorflow_recurrence():
+    """The steps of an LSTM whose inputs are projected already, as a TensorFlow function with a gradient of
+    its own."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def recurrence(projected, kernel, hidden, carry):
+        """projected: (batch, steps, 4 * units), gates in Keras's order i, f, c, o; kernel: (units, 4 *
+        units); hidden, carry: the states before the first step, (batch, units).
+
+        Returns the hidden states (batch, steps, units) and the last carry (batch, units). Inside, time is the
+        first axis and the batch the last: the product of a large kernel with a narrow batch takes half the
+        time of its transpose.
+        """
+        steps = projected.shape[1]
+        transposed = tf.transpose(kernel)
+        first_carry = tf.transpose(carry)
+
+        def array(values=None):
+            empty = tf.TensorArray(projected.dtype, steps)
+            return empty if values is None else empty.unstack(values)
+
+        inputs = array(tf.transpose(projected, (1, 2, 0)))  # (4 * units, batch) each
+
+        def forward(step, h, c, gates, carries, outputs):
+            i, f, g, o = tf.split(inputs.read(step) + tf.matmul(transposed, h), 4, axis=0)
+            i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+            c = f * c + i * g
+            h = o * tf.tanh(c)
+            return (
+                step + 1,
+                h,
+                c,
+                gates.write(step, tf.concat([i, f, g, o], 0)),
+                carries.write(step, c),
+                outputs.write(step, h),
+            )
+
+        *_, last_carry, gates, carries, outputs = tf.while_loop(
+            lambda step, *_: step < steps,
+            forward,
+            (0, tf.transpose(hidden), first_carry, array(), array(), array()),
+            maximum_iterations=steps,
+        )
+        gates, carries = gates.stack(), carries.stack()
+        outputs = tf.transpose(outputs.stack(), (2, 0, 1))  # (batch, steps, units)
+
+        def gradient(d_outputs, d_last_carry):
+            """Walks back over the steps. What doesn't depend on the walk is computed for all steps before it,
+            the gradient of the kernel in one product after it."""
+            i, f, g, o = tf.split(gates, 4, axis=1)
+            before = tf.concat([first_carry[None], carries[:-1]], 0)
+            tanh = tf.tanh(carries)
+            # From the gradients of the carry (for i, f, g) and of the output (for o) to those of the sums in
+            # the gates.
+            slopes = array(
+                tf.concat([g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), tanh * o * (1 - o)], 1)
+            )
+            to_carry, forget = array(o * (1 - tanh * tanh)), array(f)
+            d_outputs = array(tf.transpose(d_outputs, (1, 2, 0)))
+
+            def backward(step, dh, dc, d_sums):
+                dh = dh + d_outputs.read(step)
+                dc = dc + dh * to_carry.read(step)
+                d_sum = tf.concat([dc, dc, dc, dh], 0) * slopes.read(step)  # (4 * units, batch)
+                return step - 1, tf.matmul(kernel, d_sum), dc * forget.read(step), d_sums.write(step, d_sum)
+
+            _, dh, dc, d_sums = tf.while_loop(
+                lambda step, *_: step >= 0,
+                backward,
+                (steps - 1, tf.zeros_like(first_carry), tf.transpose(d_last_carry), array()),
+                maximum_iterations=steps,
+            )
+            d_projected = tf.transpose(d_sums.stack(), (2, 0, 1))
+            seen = tf.concat([hidden[:, None], outputs[:, :-1]], 1)  # the hidden state before each step
+            units = kernel.shape[0]
+            d_kernel = tf.matmul(
+                tf.reshape(seen, (-1, units)), tf.reshape(d_projected, (-1, 4 * units)), transpose_a=True
+            )
+            return d_projected, d_kernel, tf.transpose(dh), tf.transpose(dc)
+
+        return (outputs, tf.transpose(last_carry)), gradient
+
+    return recurrence

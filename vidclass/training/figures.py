@@ -1,0 +1,205 @@
+"""Figures about a model: the page of an evaluation, and the curves of its training. Drawn with matplotlib."""
+
+import json
+import os
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from vidclass import atomic
+from vidclass.console import print
+from vidclass.training.metrics import compute_metrics, headline, table
+
+LONGEST_SHOWN = 28  # letters of a class or clip name in a figure
+
+
+def write_report(folder, checkpoint, split, truth, probabilities, classes, names):
+    """Evaluates a checkpoint's predictions for a split, writes <checkpoint>-<split>.json and .png to a
+    folder, and prints the short table. Other arguments and result: see evaluate."""
+    report = {
+        "checkpoint": checkpoint,
+        "split": split,
+        **compute_metrics(truth, probabilities, classes, names),
+    }
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, f"{os.path.splitext(os.path.basename(checkpoint))[0]}-{split}")
+    write_metrics(f"{path}.json", report)
+    draw_evaluation(f"{path}.png", report)
+    print(*table(report), sep="\n")
+    print(f"The whole report: {path}.png, {path}.json")
+    print(headline(report))
+    return report
+
+
+def write_metrics(path, report):
+    """Writes a report as JSON, whole or not at all."""
+    atomic.write_text(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def draw_evaluation(path, report):
+    """Draws the page of an evaluation: confusion matrix, reliability diagram, classes, mistakes; a PNG."""
+    names = [shorten(row["name"]) for row in report["classes"]]
+    count = len(names)
+    side = max(3.2, 0.36 * count)  # inches, of the confusion matrix
+    left = 0.6 + 0.085 * max(map(len, names))  # for the names beside it
+    rows_height = 0.6 + 0.24 * max(count, 1 + len(report["mistakes"]))
+    figure, save = new_figure(left + side + 6.5, left + side + rows_height + 1.6)
+    width, height = figure.get_size_inches()
+
+    def place(x, y, w, h):
+        """Axes at so many inches from the left and the top."""
+        return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
+
+    draw_text(
+        figure,
+        0.3 / width,
+        1 - 0.3 / height,
+        f"{report['checkpoint']} on the {report['split']} clips",
+        fontsize=13,
+        fontweight="bold",
+        va="top",
+    )
+    draw_text(figure, 0.3 / width, 1 - 0.65 / height, headline(report), fontsize=9, va="top")
+    top = 1.35
+    _draw_confusion(place(left, top, side, side), np.array(report["confusion_matrix"]), names)
+    _draw_reliability(place(left + side + 1.2, top, 3.4, 3.2), report)
+    y = top + side + left + 0.1
+    _draw_table(
+        place(0.3, y, 0.5 * width - 0.5, rows_height),
+        "Classes",
+        ("", "clips", "precision", "recall", "F1"),
+        [
+            (
+                name,
+                str(row["clips"]),
+                *("-" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
+            )
+            for name, row in zip(names, report["classes"])
+        ],
+        rows_height,
+    )
+    _draw_table(
+        place(0.5 * width, y, 0.5 * width - 0.3, rows_height),
+        "Mistakes, the surest first",
+        ("clip", "is", "taken for", "probability"),
+        [
+            (
+                shorten(row["clip"]),
+                shorten(row["class"]),
+                shorten(row["predicted"]),
+                f"{row['probability']:.2f}",
+            )
+            for row in report["mistakes"]
+        ]
+        or [("none", "", "", "")],
+        rows_height,
+    )
+    save(path)
+
+
+def draw_curves(path, history, best_epoch, title, first_epoch=1):
+    """Draws loss and accuracy over the epochs. history: keras's History.history, from first_epoch on.
+    best_epoch: is marked; 0: none."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    figure, save = new_figure(9, 3.8)
+    draw_text(figure, 0.02, 0.97, title, fontsize=12, fontweight="bold", va="top")
+    epochs = first_epoch + np.arange(len(history["loss"]))
+    for position, (key, label) in enumerate((("loss", "loss"), ("accuracy", "accuracy"))):
+        axes = figure.add_axes((0.08 + 0.49 * position, 0.15, 0.4, 0.68))
+        marker = "o" if len(epochs) < 30 else None
+        axes.plot(epochs, history[key], label="training", marker=marker, markersize=3)
+        axes.plot(epochs, history[f"val_{key}"], label="validation", marker=marker, markersize=3)
+        if best_epoch:
+            axes.axvline(best_epoch, color="gray", linestyle=":", label="best checkpoint")
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    save(path)
+
+
+def new_figure(width, height):
+    """A matplotlib figure of so many inches, and a function that writes it as a PNG, whole or not at all."""
+    figure = Figure(figsize=(width, height), dpi=110)
+    FigureCanvasAgg(figure)
+
+    def save(path):
+        with atomic.atomic_write(path) as partial:
+            figure.savefig(partial, format="png")
+
+    return figure, save
+
+
+def shorten(name, longest=LONGEST_SHOWN):
+    """A name that a figure has room for."""
+    name = name.encode(errors="replace").decode()  # what a file name holds that is no text
+    return name if len(name) <= longest else f"{name[: longest - 9]}…{name[-8:]}"
+
+
+def draw_text(owner, x, y, text, **style):
+    """Text on a figure or axes; a $ in a name is no formula."""
+    return owner.text(x, y, text, parse_math=False, **style)
+
+
+def _draw_confusion(axes, matrix, names):
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    small = 8 if len(names) <= 40 else 5
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=small)
+    axes.set_yticks(range(len(names)), names, fontsize=small)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)
+    if len(names) <= 40:
+        for row, column in np.argwhere(matrix):
+            axes.text(
+                column,
+                row,
+                matrix[row, column],
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if shares[row, column] > 0.5 else "black",
+            )
+    axes.set_title("Confusion: true class by row, predicted by column", fontsize=9, loc="left")
+
+
+def _draw_reliability(axes, report):
+    axes.plot([0, 1], [0, 1], color="gray", linestyle=":")
+    bins = report["calibration"]
+    axes.scatter(
+        [b["confidence"] for b in bins],
+        [b["accuracy"] for b in bins],
+        [20 + 180 * b["clips"] / report["clips"] for b in bins],
+        alpha=0.7,
+    )
+    axes.set(
+        xlim=(0, 1.03),
+        ylim=(-0.03, 1.03),
+        xlabel="probability of the predicted class",
+        ylabel="share that is right",
+    )
+    axes.set_title(
+        f"Calibration: expected error {report['expected_calibration_error']:.3f}", fontsize=9, loc="left"
+    )
+    axes.grid(alpha=0.3)
+
+
+def _draw_table(axes, title, header, rows, height):
+    """Rows of text, one every 0.24 inches; the first column left, the last ones as wide as a number."""
+    axes.set(xlim=(0, 1), ylim=(height, 0))
+    axes.axis("off")
+    draw_text(axes, 0, 0.12, title, fontsize=10, fontweight="bold", va="center")
+    widths = [max(len(row[column]) for row in (header, *rows)) + 2 for column in range(len(header))]
+    edges = np.cumsum([0, *widths]) / max(sum(widths), 60)
+    for number, row in enumerate((header, *rows)):
+        for x, cell in zip(edges, row):
+            draw_text(
+                axes,
+                x,
+                0.36 + 0.24 * number,
+                cell,
+                fontsize=8,
+                va="center",
+                color="gray" if number == 0 else "black",
+            )

@@ -1,0 +1,108 @@
+"""How well a model does: metrics of its predictions.
+
+Metrics are scikit-learn's, the interval is SciPy's.
+"""
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn import metrics
+
+from vidclass.console import printable
+
+BINS = 10  # of the reliability diagram
+MISTAKES = 15  # named in a report
+
+
+def compute_metrics(truth, probabilities, classes, names):
+    """The metrics of a classifier's predictions, as a dict that JSON can hold.
+
+    truth: the true class of each clip, ints (n,). probabilities: (n, len(classes)). names: of the clips, n of
+    str. Numbers that can't be told, such as the recall of a class without clips, are None.
+    """
+    truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
+    predicted, count = probabilities.argmax(1), len(truth)
+    if not count:
+        raise ValueError("no clips to evaluate")
+    labels = np.arange(len(classes))
+    right = int((predicted == truth).sum())
+    interval = binomtest(right, count).proportion_ci(0.95, method="wilson")
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        truth, predicted, labels=labels, zero_division=np.nan
+    )
+    bins = reliability(truth, probabilities)
+    wrong = np.flatnonzero(predicted != truth)
+    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:MISTAKES]
+    return {
+        "clips": count,
+        "accuracy": right / count,
+        "accuracy_interval_95": [interval.low, interval.high],
+        "commonest_class_share": float(support.max() / count),
+        "balanced_accuracy": float(recall[support > 0].mean()),
+        "classes": [
+            {"name": name, "clips": int(n), "precision": _number(p), "recall": _number(r), "f1": _number(f)}
+            for name, n, p, r, f in zip(classes, support, precision, recall, f1)
+        ],
+        "confusion_matrix": metrics.confusion_matrix(truth, predicted, labels=labels).tolist(),
+        "log_loss": float(metrics.log_loss(truth, probabilities, labels=labels)),
+        "expected_calibration_error": sum(b["clips"] * abs(b["confidence"] - b["accuracy"]) for b in bins)
+        / count,
+        "calibration": bins,
+        "mistakes": [
+            {
+                "clip": names[i],
+                "class": classes[truth[i]],
+                "predicted": classes[predicted[i]],
+                "probability": float(probabilities[i, predicted[i]]),
+            }
+            for i in worst
+        ],
+    }
+
+
+def reliability(truth, probabilities):
+    """How often predictions of a confidence are right, in BINS bins of equal width (Guo et al., "On
+    Calibration of Modern Neural Networks", 2017): a list of dicts, for each bin that has any, with confidence
+    and accuracy (means) and clips.
+    """
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "confidence": float(confidence[bins == b].mean()),
+            "accuracy": float(right[bins == b].mean()),
+            "clips": int((bins == b).sum()),
+        }
+        for b in np.unique(bins)
+    ]
+
+
+def _number(value):
+    return None if np.isnan(value) else float(value)
+
+
+def table(report):
+    """The metrics of each class, as the lines of a table."""
+    names = [printable(row["name"]) for row in report["classes"]]
+    width = max(map(len, names))
+    lines = [f"{'':{width}}  clips  precision  recall     F1"]
+    for name, row in zip(names, report["classes"]):
+        precision, recall, f1 = (
+            "-" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")
+        )
+        lines.append(f"{name:{width}}  {row['clips']:5d}  {precision:>9}  {recall:>6}  {f1:>5}")
+    lines.append(
+        f"Balanced accuracy {report['balanced_accuracy']:.3f}. Calibration error "
+        f"{report['expected_calibration_error']:.3f}: by so much the probability of the predicted class differs "
+        f"from how often it is right"
+    )
+    return lines
+
+
+def headline(report):
+    """The accuracy, with what it is worth, in a line."""
+    low, high = report["accuracy_interval_95"]
+    return (
+        f"{report['split'].capitalize()} accuracy: {report['accuracy']:.3f} "
+        f"({round(report['accuracy'] * report['clips'])} of {report['clips']} clips; 95 % interval {low:.3f} to "
+        f"{high:.3f}; always answering the commonest class would give {report['commonest_class_share']:.3f})"
+    )

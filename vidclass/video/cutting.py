@@ -1,0 +1,160 @@
+"""Cuts training clips of equal length from a recording, exact to the frame."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from vidclass.video.ffmpeg import input_arguments, write_with_ffmpeg
+from vidclass.video.probe import is_program_stream, probe
+from vidclass.video.times import find_times, first_time, sound_output
+
+ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+# Seconds before a clip to which ffmpeg is sent to look for it, one after the other; None: the recording's
+# beginning. Encoders put key frames up to 10 s apart by default.
+MARGINS = (1, 15, 120, None)
+PHASE_FRAMES = 100  # frames whose times tell where a recording's frames begin
+COUNTED_FROM = 1  # place in MARGINS of the first that is enough to count frames, see ClipCutter
+RECORDING_TIMES = ("-copyts", "-start_at_zero")  # wherever ffmpeg begins to read
+EVEN = "crop=trunc(iw/2)*2:trunc(ih/2)*2"  # what yuv420p needs
+
+
+class ClipCutter:
+    """Cuts clips from one recording, exact to the frame whatever its container; threads may share it.
+
+    ffmpeg's `-ss` finds its place in an index. MPEG-TS and MPEG-PS have none, and there it lands up to a
+    group of pictures late. So it is sent well before the clip, to where a key frame comes before the clip
+    does: if none does, from farther away, at last from the recording's beginning. `-copyts -start_at_zero`
+    keeps the recording's own times.
+
+    recording: path of a video. fps: its frame rate, a Fraction.
+    """
+
+    def __init__(self, recording, fps):
+        self._recording, self._fps = recording, fps
+        self._first_time = first_picture(recording, fps)
+        self._stopped = False
+        self._counts = is_program_stream(recording)
+        self._nearest = (
+            COUNTED_FROM if self._counts else 0
+        )  # place in MARGINS: the nearest that has not failed yet
+
+    def stop(self):
+        """Lets threads that cut begin nothing more."""
+        self._stopped = True
+
+    def cut(self, start, frames, path):
+        """Encodes a clip of exactly so many frames from the frame that is shown at `start`, in seconds from
+        the recording's beginning, or the next to that; it appears whole or not at all.
+
+        Raises ValueError if the recording doesn't hold so many frames there, OSError if the clip can't be
+        written.
+        """
+        number = math.floor((Fraction(start) - Fraction(self._first_time)) * self._fps + Fraction(1, 2))
+        if number < -1:  # -1: sound that begins a little earlier, the first frame is shown from the beginning
+            raise ValueError(
+                f"{self._recording}: its picture begins at {self._first_time:.3f} s, none is there at "
+                f"{float(start):.3f} s"
+            )
+        first = self._first_time + float(number / self._fps)  # when that frame is shown
+        early = first - 0.5 / float(
+            self._fps
+        )  # a time is rounded somewhere on its way, and its frame must not be missed
+        for place in range(self._nearest, len(MARGINS)):
+            if self._stopped:
+                raise ValueError(f"{self._recording}: stopped")
+            margin = MARGINS[place]
+            seek = seek_before(early, margin)
+            if self._cut(seek, number, first, early, frames, path):
+                self._nearest = max(self._nearest, place)
+                return
+            if not seek:
+                break
+        raise ValueError(f"{self._recording}: it has no frame at {float(start):.3f} s")
+
+    def _cut(self, seek, number, first, early, frames, path):
+        """Cuts a clip after a seek. Returns whether that landed before the clip; otherwise no clip is
+        written."""
+        arguments = (*RECORDING_TIMES, *seek)
+        # Before a key frame some decoders give out pictures made of what is not there.
+        if seek and not len(find_times(self._recording, ("-skip_frame", "nokey", *arguments), until=early)):
+            return False
+        # In the container's own units of time, which may be as long as a frame, two frames would be rounded
+        # into one.
+        chosen = "settb=AVTB,"
+        if self._counts:
+            skipped = self._count(arguments, number)
+            if skipped is None:
+                return False
+            chosen += f"select='gte(n,{skipped})',setpts=N/({self._fps}*TB)"
+        else:
+            # The first frame's own time may be wrong: nothing is before it that would have to go.
+            chosen += f"{f'trim=start={early:.6f},' if number > 0 else ''}setpts=PTS-({first:.6f})/TB"
+        write_with_ffmpeg(
+            [
+                "-threads",
+                "1",
+                *arguments,
+                *input_arguments(self._recording),
+                "-map",
+                "0:V:0",
+                "-an",
+                "-sn",
+                "-dn",
+                "-vf",
+                f"{chosen},fps={self._fps}:start_time=0,{EVEN}",
+                "-frames:v",
+                str(frames),
+                *ENCODE,
+                "-crf",
+                "16",
+                "-threads",
+                "1",
+            ],
+            path,
+            lambda partial: check_frames(self._recording, first, partial, frames),
+            others=sound_output(self._recording),
+        )
+        return True
+
+    def _count(self, arguments, number):
+        """How many of the frames that come after a seek are before frame `number` of the recording, None if
+        it is not known.
+
+        MPEG-PS gives a time to some frames only, and ffmpeg guesses those of others wrong by some frames here
+        and there. Most are right, so that all of them together tell which frame of the recording is the first
+        that came.
+        """
+        seconds = MARGINS[COUNTED_FROM] + 2
+        times = find_times(self._recording, arguments, most=round(seconds * self._fps))
+        if not len(times):
+            return None
+        first = np.median(times - np.arange(len(times)) / float(self._fps))
+        before = round((first - self._first_time) * float(self._fps))  # in the recording
+        skipped = number - before
+        return skipped if skipped >= 0 else None
+
+
+def seek_before(time, margin):
+    """ffmpeg's arguments to begin a margin, one of MARGINS, before a time, both in seconds; none to begin at
+    the beginning."""
+    return () if margin is None or margin >= time else ("-ss", f"{time - margin:.6f}", "-noaccurate_seek")
+
+
+def first_picture(recording, fps):
+    """When a recording's first frame is shown, in seconds from its beginning, see video.first_time. Raises
+    ValueError, naming it, if it has none."""
+    times = find_times(recording, most=PHASE_FRAMES)
+    if not len(times):
+        raise ValueError(f"{recording}: no frame can be decoded")
+    return first_time(times, fps)[0]
+
+
+def check_frames(recording, start, partial, frames):
+    """Raises ValueError unless a clip has so many frames."""
+    try:
+        found = probe(partial).frames
+    except ValueError:  # ffmpeg had nothing to put into it
+        found = 0
+    if found != frames:
+        raise ValueError(f"{recording}: at {start:.3f} s it has {found} frames for a clip of {frames}")
