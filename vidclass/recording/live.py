@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import numpy as np
@@ -90,7 +90,7 @@ def stream(
                 {
                     "start": round(float((end - len(features)) / rate), 3),
                     "end": round(float(end / rate), 3),
-                    "time": datetime.fromtimestamp(arrived, timezone.utc).isoformat(timespec="milliseconds"),
+                    "time": datetime.fromtimestamp(arrived, UTC).isoformat(timespec="milliseconds"),
                     "class": classes[best],
                     "probability": round(probabilities[best], 4),
                     "probabilities": {name: round(p, 4) for name, p in zip(classes, probabilities)},
