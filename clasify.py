@@ -31,6 +31,7 @@ from vidclass.recording.segments import Timeline, average_windows, find_segments
 from vidclass.recording.windows import classify_windows, set_times
 from vidclass.training.checkpoint import Checkpoint, find_checkpoint
 from vidclass.video import encoders
+from vidclass.video.limits import VideoLimits
 from vidclass.video.probe import audio_format
 from vidclass.video.reader import FrameReader
 from vidclass.video.times import steady_rate
@@ -350,10 +351,15 @@ def main(argv=None):
     def work():
         if args.stream:
             saved_model = find_checkpoint(args.checkpoint, args.data_dir)
-            found = settings(saved_model, args.seq_length, args.classes, args.data_dir, args.weights)
-            return live.stream(
-                args.video, saved_model, args.seq_length, *found, args.precision, args.hop, args.quiet
+            classes, image_shape, clip_seconds, weights = settings(
+                saved_model, args.seq_length, args.classes, args.data_dir, args.weights
             )
+            windows = live.LiveWindows(args.seq_length, clip_seconds, args.hop)
+            limits = VideoLimits(max_pixels=args.max_pixels)
+            source = live.Source(args.video, windows.rate, image_shape, args.quiet, limits)
+            import_keras()
+            model, extractor = ResearchModel.load(saved_model), Extractor(image_shape, weights, args.precision)
+            return live.stream(source, windows, model, extractor, classes)
         result = clasify(
             args.seq_length,
             args.classes,
