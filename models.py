@@ -61,7 +61,7 @@ class ResearchModel:
         with Checkpoint(path) as file:
             model = cls(**file.arguments, saved_model=file)
             if optimizer:
-                file.take_optimizer(model.model)
+                file.load_optimizer_into(model.model)
         # Weights can be finite and too large all the same. A trial, before hours of work go into the
         # features.
         model.predict(np.full((1, model.seq_length or 2, model.features_length), 0.5, np.float32))
@@ -70,7 +70,7 @@ class ResearchModel:
     def _take(self, file):
         self.metadata, self._path = file.metadata, file.path
         self.temperature = file.metadata.temperature if file.metadata else 1.0
-        file.take_weights(self.model)
+        file.load_weights_into(self.model)
 
     def predict(self, sequences):
         """Calibrated probabilities, float64 (n, nb_classes), of sequences (n, seq_length, features_length):

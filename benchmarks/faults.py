@@ -151,7 +151,7 @@ class Memory:
                     # Not before it is another program: until then its memory is this process's.
                     if (
                         os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe")
-                        or b"keras_file" in Path(f"/proc/{child}/cmdline").read_bytes()
+                        or b"hdf5_process" in Path(f"/proc/{child}/cmdline").read_bytes()
                     ):
                         self.children = max(self.children, _status(child, "VmHWM"))
 

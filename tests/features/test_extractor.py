@@ -15,7 +15,7 @@ from vidclass.video.images import read_image
 )
 def test_batches_fit_the_memory(monkeypatch, memory_gib, size, most):
     """A batch is what the processor needs and an eighth of the memory holds, at least one image."""
-    monkeypatch.setattr("memory.limit", lambda: memory_gib * 2**30)
+    monkeypatch.setattr("vidclass.memory.memory_limit", lambda: memory_gib * 2**30)
     batch_size = _batch_size(size * size)
     assert 1 <= batch_size <= most
     held = 2 * batch_size * size * size * BYTES_PER_PIXEL

@@ -219,9 +219,8 @@ def test_metadata_of_checkpoints(text):
 
 READ_MUTATED = """
 import sys
-import checkpoint
-import keras_file
 import random
+from vidclass.training import checkpoint, keras_file
 from mutations import KINDS, apply
 from models import ResearchModel
 keras_file.SECONDS = 5
@@ -235,7 +234,7 @@ for number in range(seed, seed + count):
     print(number, flush=True)
     try:
         with checkpoint.Checkpoint(name) as file:
-            file.take_weights(model.model)
+            file.load_weights_into(model.model)
     except ValueError as error:
         assert name in str(error), error
 """

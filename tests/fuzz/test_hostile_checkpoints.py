@@ -12,7 +12,7 @@ from conftest import ROOT
 from hostile_checkpoints import AT_LOAD, ATTACKS, HARMLESS, ON_METADATA, make
 
 from models import ResearchModel
-from vidclass.training import keras_file
+from vidclass.training import hdf5_process
 from vidclass.training.checkpoint import METADATA, Checkpoint
 from vidclass.training.metadata import Metadata, parse_metadata
 
@@ -31,14 +31,13 @@ def whole(tmp_path_factory):
     return path
 
 
-# What keras_file.py does in the process that may die, and that process's peak. (The ru_maxrss of a child
-# would be its parent's.)
+# What the process that may die does, and its peak. (The ru_maxrss of a child would be its parent's.)
 LOOK = (
     "import re, sys\n"
     "status = open('/proc/self/status')\n"  # before no file may be opened
-    "import keras_file\n"
-    "keras_file.SECONDS = 2\n"
-    "keras_file.main(*sys.argv[1:])\n"
+    "from vidclass.training import hdf5_process\n"
+    "hdf5_process.SECONDS = 2\n"
+    "hdf5_process.main(*sys.argv[1:])\n"
     "print(re.search(r'VmHWM:\\s*(\\d+) kB', status.read())[1])\n"
 )
 
@@ -67,7 +66,7 @@ def test_the_process_that_reads_first(tmp_path, whole, usual_peak, name):
     make(name, whole, tmp_path / "x.hdf5")
     answer, peak = look(tmp_path / "x.hdf5")
     assert ("error" in answer) == (name not in HARMLESS | AT_LOAD), answer
-    assert len(json.dumps(answer)) < 20_000 and peak < usual_peak + keras_file.MEMORY
+    assert len(json.dumps(answer)) < 20_000 and peak < usual_peak + hdf5_process.MEMORY
 
 
 @pytest.mark.parametrize("name", sorted(ON_METADATA))
@@ -87,7 +86,8 @@ def test_metadata(tmp_path, whole, name):
 
 
 OPEN = """
-import re, sys, checkpoint, keras_file
+import re, sys
+from vidclass.training import checkpoint, keras_file
 keras_file.SECONDS = 2
 peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
 checkpoint.Checkpoint(sys.argv[1])

@@ -18,8 +18,8 @@ from vidclass.features.inception import load_network
 WHOLE_JOB = """
 import functools, sys
 import numpy as np
-import cli
-cli.import_keras(and_tensorflow=True)
+from vidclass.keras_loading import import_keras
+import_keras(and_tensorflow=True)
 import keras
 import clasify, extract_features, extractor, train
 from data import DataSet
@@ -133,7 +133,7 @@ def test_a_backend_does_the_whole_job(project, match, random_weights, backend):
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_random_weights_are_the_same(tmp_path, random_weights, backend):
     pytest.importorskip(backend)
-    make = "import sys, cli; cli.import_keras(); import inception; inception.load_network('random').save_weights(sys.argv[1])"
+    make = "import sys; from vidclass.features.inception import load_network; load_network('random').save_weights(sys.argv[1])"
     subprocess.run(
         [sys.executable, "-c", make, tmp_path / "own.weights.h5"],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": ROOT},

@@ -16,8 +16,8 @@ from vidclass.training.batches import ClipSequences, batches
 
 TRAIN = """
 import json, sys
-import cli
-cli.import_keras(and_tensorflow=True)
+from vidclass.keras_loading import import_keras
+import_keras(and_tensorflow=True)
 import keras
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf

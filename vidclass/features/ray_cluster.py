@@ -18,6 +18,7 @@ import threading
 
 from vidclass.keras_loading import muted
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # of the suite
 HERE = "local"  # the address of a cluster that is started on this machine, for this run
 # Of a worker at most, if nothing else is asked for: InceptionV3 scales better over processes than over
 # threads
@@ -74,10 +75,15 @@ def _check_reachable(address):
 
 def _copy_of_suite():
     """A folder with the modules of this suite and nothing else, which Ray sends to the workers."""
-    folder, root = tempfile.mkdtemp(), os.path.dirname(os.path.abspath(__file__))
-    for name in os.listdir(root):
+    folder = tempfile.mkdtemp()
+    for name in os.listdir(ROOT):
         if name.endswith(".py"):
-            shutil.copy(os.path.join(root, name), folder)
+            shutil.copy(os.path.join(ROOT, name), folder)
+    shutil.copytree(
+        os.path.join(ROOT, "vidclass"),
+        os.path.join(folder, "vidclass"),
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     return folder
 
 

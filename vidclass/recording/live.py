@@ -12,13 +12,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from vidclass import cli
 from vidclass.console import print
+from vidclass.errors import UsageError
 from vidclass.features.sampling import evenly_spaced_indices
+from vidclass.interfaces import FeatureExtractor, SequenceClassifier
 from vidclass.video.ffmpeg import Ffmpeg, pixel_limit
 from vidclass.video.images import resize
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
@@ -50,7 +50,7 @@ LARGEST_SIDE = 3840
 
 @dataclass(frozen=True)
 class LiveWindows:
-    """The windows of a live source. Raises cli.UsageError if they would leave gaps."""
+    """The windows of a live source. Raises UsageError if they would leave gaps."""
 
     seq_length: int  # frames that the network sees of a window
     seconds: float | Fraction  # length of a window, that of the training clips
@@ -59,7 +59,7 @@ class LiveWindows:
     def __post_init__(self):
         if self.hop and self.group > self.seq_length:
             hop, window = float(self.hop), float(self.seconds)
-            raise cli.UsageError(f"--hop {hop:g} would leave gaps: a window is {window:g} s")
+            raise UsageError(f"--hop {hop:g} would leave gaps: a window is {window:g} s")
 
     @property
     def rate(self) -> Fraction:
@@ -73,7 +73,11 @@ class LiveWindows:
 
 
 def stream(
-    source: "Source", windows: LiveWindows, model: Any, extractor: Any, classes: Sequence[str]
+    source: "Source",
+    windows: LiveWindows,
+    model: SequenceClassifier,
+    extractor: FeatureExtractor,
+    classes: Sequence[str],
 ) -> None:
     """Classifies the windows of a live source and prints each as it ends, see window_line. The last window,
     the one that the source ends in, may be shorter.
@@ -190,12 +194,12 @@ class _Collector:
 
 
 def _input(source):
-    """ffmpeg's arguments that open a source and nothing else. Raises cli.UsageError if it is not one."""
+    """ffmpeg's arguments that open a source and nothing else. Raises UsageError if it is not one."""
     if source.isascii() and source.isdigit():
         return ["-f", "v4l2", "-i", f"/dev/video{int(source)}"]
     scheme = source.partition("://")[0].lower()
     if "://" not in source or scheme not in PROTOCOLS:
-        raise cli.UsageError(
+        raise UsageError(
             f"--stream {source}: expected the number of a camera or an address that begins with "
             f"{', '.join(f'{name}://' for name in PROTOCOLS)}; a file is classified without --stream"
         )
@@ -210,7 +214,7 @@ class Source:
 
     address: see PROTOCOLS, or a camera's number. quiet: don't print that it waits. A source that can't say
     that it ends (WITHOUT_END) has ended when nothing has come for ENDED seconds; that is printed. Raises
-    cli.UsageError if it is not a live source; while iterating OSError if it can't be opened, breaks off, is
+    UsageError if it is not a live source; while iterating OSError if it can't be opened, breaks off, is
     silent or has frames of more than limits.max_pixels.
     """
 

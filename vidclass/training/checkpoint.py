@@ -2,7 +2,7 @@
 keras.models.load_model opens it, and our metadata as JSON in the attribute METADATA.
 
 Reading one takes the metadata and arrays, nothing else, from the file: no code in it is run, no other file is
-opened, and HDF5's library works in a process of its own, see keras_file.py.
+opened, and HDF5's library works in a process of its own, see hdf5_process.py.
 """
 
 import json
@@ -41,7 +41,7 @@ class Checkpoint:
     def __exit__(self, *error):
         self._file.close()
 
-    def take_weights(self, model):
+    def load_weights_into(self, model):
         """Sets a Keras model's weights to the file's. Raises ValueError unless they are of the same shapes in
         order."""
         self._check_shapes([tuple(weight.shape) for weight in model.weights])
@@ -51,7 +51,7 @@ class Checkpoint:
             if hasattr(layer, "finalize_state"):
                 layer.finalize_state()
 
-    def take_optimizer(self, model):
+    def load_optimizer_into(self, model):
         """Sets the state of a compiled Keras model's optimizer to the file's. Raises ValueError if it doesn't
         fit."""
         model.optimizer.build(model.trainable_variables)
