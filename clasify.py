@@ -85,18 +85,14 @@ def stream(
 
     saved_model = find_checkpoint(saved_model, options.data_dir)
     trained = read_trained(saved_model, seq_length, class_limit, options)
-    live.stream(
-        source,
-        saved_model,
-        seq_length,
-        trained.classes,
-        trained.image_shape,
-        trained.clip_seconds,
-        trained.weights,
-        options.precision,
-        options.hop,
-        options.quiet,
-    )
+    windows = live.LiveWindows(seq_length, trained.clip_seconds, options.hop)
+    opened = live.Source(source, windows.rate, trained.image_shape, options.quiet, options.limits)
+    cli.import_keras()  # late: it takes seconds, and all that can be refused has been
+    from extractor import Extractor
+    from models import ResearchModel
+
+    extractor = Extractor(trained.image_shape, trained.weights, options.precision)
+    live.stream(opened, windows, ResearchModel.load(saved_model), extractor, trained.classes)
 
 
 def is_live(source: str) -> bool:
@@ -205,7 +201,7 @@ def make_options(args: argparse.Namespace) -> ClassifyOptions:
         audio=not args.no_audio,
         strip=not args.plain,
         report=args.report,
-        limits=VideoLimits() if args.max_pixels is None else VideoLimits(max_pixels=args.max_pixels),
+        limits=VideoLimits(max_pixels=args.max_pixels),
         quiet=args.quiet,
     )
 

@@ -64,15 +64,11 @@ def add_precision_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_limit_option(parser: argparse.ArgumentParser) -> None:
-    """Adds --max-pixels."""
-
-    def set_limit(text):
-        MAX_PIXELS = at_least(1)(text)
-        return MAX_PIXELS
-
+    """Adds --max-pixels, for VideoLimits."""
     parser.add_argument(
         "--max-pixels",
-        type=set_limit,
+        type=at_least(1),
+        default=MAX_PIXELS,
         metavar="PIXELS",
         help=f"refuse videos with larger frames (default: {MAX_PIXELS}, twice 8K)",
     )

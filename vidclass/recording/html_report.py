@@ -3,11 +3,10 @@
 import base64
 import json
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
 
-from vidclass import atomic, processes
+from vidclass import atomic, platform
 from vidclass.console import count
 from vidclass.recording.overlay import color
 from vidclass.recording.results import ResultFiles
@@ -16,10 +15,9 @@ from vidclass.recording.timeline_figure import curves, draw
 from vidclass.text import clock, one_line
 from vidclass.training.checkpoint import Checkpoint
 from vidclass.training.metrics import headline
-from vidclass.video.ffmpeg import find_ffmpeg, input_arguments
-from vidclass.video.probe import has_index
+from vidclass.video.images import still_image
+from vidclass.video.limits import DEFAULT_LIMITS
 
-KEY_FRAMES = 15  # seconds from one to the next at most: encoders' default is 10
 THUMBNAIL = 160  # pixels, width
 HIGHEST = 640  # pixels, of a picture that is higher than wide
 PICTURES = 200  # at most: of the longest segments. Each takes an ffmpeg, a fraction of a second and some 5 kB
@@ -151,7 +149,7 @@ def thumbnails(timeline: Timeline) -> list[bytes | None]:
     segments = timeline.segments
     by_length = sorted(range(len(segments)), key=lambda number: segments[number].start - segments[number].end)
     longest = set(by_length[:PICTURES])
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    pool = ThreadPoolExecutor(platform.cpu_count())
     try:
         pictures = {
             number: pool.submit(_picture, timeline.video, (segments[number].start + segments[number].end) / 2)
@@ -162,44 +160,10 @@ def thumbnails(timeline: Timeline) -> list[bytes | None]:
         pool.shutdown(cancel_futures=True)
 
 
-def _picture(path, time):
+def _picture(path, time, limits=DEFAULT_LIMITS):
     """A JPEG of a recording's frame at a time in seconds, or None."""
-    # Without an index ffmpeg lands late, up to the next key frame: so it is sent well before, and decodes its
-    # way.
-    seek = time if has_index(path) else max(0.0, time - KEY_FRAMES)
-    command = [
-        find_ffmpeg(),
-        "-nostdin",
-        "-v",
-        "error",
-        "-threads",
-        "1",
-        "-ss",
-        f"{seek:.3f}",
-        "-copyts",
-        "-start_at_zero",
-        *input_arguments(path),
-        "-map",
-        "0:V:0",
-        "-frames:v",
-        "1",
-        "-vf",
-        f"trim=start={time:.3f},scale={THUMBNAIL}:'min(max(trunc({THUMBNAIL}/dar/2)*2,2),{HIGHEST})',setsar=1",
-        "-q:v",
-        "4",
-        "-f",
-        "image2pipe",
-        "-c:v",
-        "mjpeg",
-        "pipe:1",
-    ]
-    try:
-        return (
-            processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE).stdout
-            or None
-        )
-    except subprocess.TimeoutExpired:
-        return None
+    scale = f"scale={THUMBNAIL}:'min(max(trunc({THUMBNAIL}/dar/2)*2,2),{HIGHEST})',setsar=1"
+    return still_image(path, time, scale, limits, PATIENCE)
 
 
 def model_figures(saved_model: str) -> list[tuple]:

@@ -58,9 +58,7 @@ class ResultFiles:
         paths = self.paths()
         for path in paths:
             if os.path.exists(path) and os.path.samefile(path, self.video_file):
-                raise UsageError(
-                    f"{path} is the video itself; give the result another name with --output"
-                )
+                raise UsageError(f"{path} is the video itself; give the result another name with --output")
         if len(set(paths)) < len(paths):
             raise UsageError(
                 f"{self.options.output} would be written twice; give it another name with --output"
@@ -95,7 +93,8 @@ class ResultFiles:
         for name in self.options.export:
             atomic.write_text(self.name(name), WRITERS[name](timeline))
         if self.kept:
-            kept_copy.keep(timeline, self.options.keep, self.kept, self.options.exact, self.options.quiet)
+            options = self.options
+            kept_copy.keep(timeline, options.keep, self.kept, options.exact, options.quiet, options.limits)
 
 
 def warn_of_rate(video_file: str, output: str, rate: Fraction, times: np.ndarray) -> None:

@@ -46,7 +46,8 @@ class Recording:
             yield None
             return
         info, sound = self.reader.info, self.reader.path if self.options.audio else None
-        with VideoWriter(self.options.output, info.fps, info.pixel_aspect, sound) as writer:
+        output, limits = self.options.output, self.reader.limits
+        with VideoWriter(output, info.fps, info.pixel_aspect, sound, limits) as writer:
             yield writer
 
     @contextlib.contextmanager
@@ -66,7 +67,7 @@ def open_recording(
     """Opens a video and a checkpoint, and checks all that can be checked before the long work. Arguments and
     errors: see clasify()."""
     files = results.ResultFiles(video_file, options)
-    reader = FrameReader(video_file)
+    reader = FrameReader(video_file, options.limits)
     files.prepare()
     saved_model = find_checkpoint(saved_model, options.data_dir)
     trained = read_trained(saved_model, seq_length, class_limit, options, reader.info)
@@ -123,7 +124,7 @@ def segment(
         windows=windows,
         segments=find_segments(classes, windows, window_seconds, options.smoothing),
         skipped=options.skip,
-        sound=audio_format(reader.path) if "xml" in options.export else None,
+        sound=audio_format(reader.path, reader.limits) if "xml" in options.export else None,
     )
     if cache:
         timeline = refine_cuts(timeline, times, cache, model, recording.spec.seq_length)

@@ -60,7 +60,8 @@ class WindowSchedule:
         return [self._on_grid(frame) for frame in frames.tolist()]
 
     def first_sample(self, number: int) -> int:
-        """The first frame of a window that the network sees: on the grid, it may be before the window's start."""
+        """The first frame of a window that the network sees: on the grid, it may be before the window's
+        start."""
         return self._on_grid(self.start(number))
 
     def _on_grid(self, frame: int) -> int:
@@ -171,7 +172,7 @@ def set_times(windows: list[Window], reader: FrameReader) -> tuple[list[Window],
     rate, shown = float(reader.info.fps), reader.times
     last = 1 / rate
     if np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
-        last = last_duration(reader.path, shown[-1]) or last
+        last = last_duration(reader.path, shown[-1], reader.limits) or last
     times = np.append(shown, shown[-1] + last)
     return [
         window._replace(start=float(times[window.first_frame]), end=float(times[window.end_frame]))
