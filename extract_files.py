@@ -15,7 +15,7 @@ import threading
 
 from vidclass import atomic, cli, locking, parallel
 from vidclass.console import count, error_text, print
-from vidclass.dataset.clips import MAX_FRAMES, find_clips, split_rows
+from vidclass.dataset.clips import find_clips, split_rows
 from vidclass.dataset.data_file import Clip, data_file, write_data_file
 from vidclass.dataset.frames_note import (
     frame_path,
@@ -26,12 +26,12 @@ from vidclass.dataset.frames_note import (
     write_note,
 )
 from vidclass.features import ray_cluster
-from vidclass.features.sequence_store import forget_sequences
+from vidclass.dataset.sequence_files import forget_sequences
 from vidclass.names import alike_classes
 from vidclass.progress import progress
 from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.images import split_into_frames
-from vidclass.video.limits import MAX_PIXELS
+from vidclass.video.limits import MAX_FRAMES, MAX_PIXELS
 
 
 @locking.one_run_at_a_time()
@@ -115,7 +115,8 @@ def split_on_cluster(work, data_dir, max_frames, workers):
         "max_frames": max_frames,
         "max_pixels": MAX_PIXELS,
     }
-    for path, is_failure, problem in ray_cluster.run(Splitter, arguments, len(work), 1, workers, 1, calls=1):
+    pool = ray_cluster.Workers(workers, cpus=1, calls=1)
+    for path, is_failure, problem in ray_cluster.run(Splitter, arguments, len(work), 1, pool):
         if is_failure is None:
             raise OSError(problem)
         yield named[path], is_failure, problem
@@ -148,11 +149,10 @@ def find_split(data_dir, found):
             note
             and not is_unsplit(note)
             and all(
-                f"{clip[2]}-{i:04d}.jpg" in listing(os.path.dirname(path))
-                for i in range(1, note["frames"] + 1)
+                f"{clip[2]}-{i:04d}.jpg" in listing(os.path.dirname(path)) for i in range(1, note.frames + 1)
             )
         ):
-            rows[clip] = Clip(*clip, note["frames"])
+            rows[clip] = Clip(*clip, note.frames)
     return rows
 
 

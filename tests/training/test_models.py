@@ -361,7 +361,7 @@ def test_sequences_that_hold_no_numbers_are_named(copy):
     assert_one_line_error(
         result,
         1,
-        "Grey_test_1-8-features.npy: holds values that are no numbers",
+        "Grey_test_1-8-features.npy: holds values that are NaN or infinite",
         "delete it and run extract_features.py",
     )
     for split, name in (("test", "Grey_test_1"), ("train", "Grey_train_1")):

@@ -1,8 +1,5 @@
 """Keras's LSTM layer, made fast on CPUs: the same weights, outputs and gradients, the same layer in a
-checkpoint.
-
-Imports keras, so that it is imported only where a network is built.
-"""
+checkpoint."""
 
 import functools
 
