@@ -18,7 +18,7 @@ from vidclass.console import print
 from vidclass.keras_loading import import_keras
 from vidclass.names import alike_classes
 from vidclass.progress import progress
-from vidclass.video.limits import VideoLimits
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 
 CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
 
@@ -37,7 +37,7 @@ class ExtractionJob:
     cpus: int | None = None  # processors of each worker; None: see ray_cluster.resources
     sequences_url: str | None = None  # where to save the sequences; None: in data_dir
     keep: bool = False  # with sequences_url: save them in data_dir, too
-    limits: VideoLimits = VideoLimits()  # of the clips that are decoded
+    limits: VideoLimits = DEFAULT_LIMITS  # of the clips that are decoded
     quiet: bool = False  # no progress bars
 
     def __post_init__(self):
@@ -234,7 +234,7 @@ def main(argv: list[str] | None = None) -> int:
         workers=args.workers,
         cpus=args.cpus,
         sequences_url=args.sequences,
-        limits=VideoLimits(max_pixels=args.max_pixels) if args.max_pixels else VideoLimits(),
+        limits=VideoLimits(max_pixels=args.max_pixels),
         quiet=args.quiet,
     )
 

@@ -20,7 +20,7 @@ from extract_files import extract_files
 from vidclass.dataset.data_file import read_data_file
 from vidclass.features.sequence_store import FolderStore
 from vidclass.video.ffmpeg import find_ffmpeg, video_arguments
-from vidclass.video.limits import MAX_PIXELS
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.reader import FrameReader
 from vidclass.video.writer import VideoWriter
 
@@ -121,11 +121,11 @@ def test_a_video_that_names_another_opens_nothing(make_clip, tmp_path, server, e
     assert requests == [] and not list(tmp_path.rglob("*.jpg"))
 
 
-def subprocess_split(path, folder):
+def subprocess_split(path, folder, limits=DEFAULT_LIMITS):
     """What split_into_frames does, without the look at the header before. Raises ValueError if no frame
     comes."""
     result = subprocess.run(
-        [find_ffmpeg(), *video_arguments(path), "-frames:v", "1", "-f", "image2", "%04d.jpg"],
+        [find_ffmpeg(), *video_arguments(path, limits), "-frames:v", "1", "-f", "image2", "%04d.jpg"],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -171,9 +171,10 @@ def test_absurd_sizes_are_refused_within_seconds(tmp_path, width, height):
     # In a process of its own. Its VmHWM is its peak; its ru_maxrss would be that of this process, of which it
     # was a copy.
     reading = (
-        "import re, resource, video\n"
+        "import re, resource\n"
+        "from vidclass.video.reader import FrameReader\n"
         "try:\n"
-        "    print(len(list(video.FrameReader('bomb.mp4'))), 'frames')\n"
+        "    print(len(list(FrameReader('bomb.mp4'))), 'frames')\n"
         "except ValueError as error:\n"
         "    print(error)\n"
         "own = int(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])\n"
@@ -191,8 +192,7 @@ def test_absurd_sizes_are_refused_within_seconds(tmp_path, width, height):
     assert said.startswith("bomb.mp4: ") and int(kilobytes) < 2e6, result
 
 
-def test_the_limit_of_pixels_can_be_raised_and_lowered(make_clip, tmp_path, monkeypatch):
-    monkeypatch.setattr("vidclass.video.limits.MAX_PIXELS", MAX_PIXELS)
+def test_the_limit_of_pixels_can_be_raised_and_lowered(make_clip, tmp_path):
     make_clip("data/train/A/a.mp4", 0.2)
     result = run(tmp_path, "extract_files.py", "mp4", "--max-pixels", 19199)
     assert (
@@ -202,10 +202,10 @@ def test_the_limit_of_pixels_can_be_raised_and_lowered(make_clip, tmp_path, monk
     )
     assert run(tmp_path, "extract_files.py", "mp4", "--max-pixels", 19200).returncode == 0
     # ffmpeg's own limit, for a header that says less than its frames.
-    monkeypatch.setattr("vidclass.video.limits.MAX_PIXELS", 9599)
     with pytest.raises(ValueError):
         (tmp_path / "frames").mkdir()
-        subprocess_split(tmp_path / "data/train/A/a.mp4", tmp_path / "frames")
+        limits = VideoLimits(max_pixels=9599)
+        subprocess_split(tmp_path / "data/train/A/a.mp4", tmp_path / "frames", limits)
 
 
 def test_endless_clips_are_refused(make_clip, tmp_path):

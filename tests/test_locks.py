@@ -23,17 +23,17 @@ from vidclass.video.ffmpeg import find_ffmpeg
 HOLDER = """
 import sys, os
 sys.path.insert(0, sys.argv[1])
-import files
-with files.locked(sys.argv[2], shared=sys.argv[3] == "shared"):
+from vidclass.locking import locked
+with locked(sys.argv[2], shared=sys.argv[3] == "shared"):
     print("locked", flush=True)
     sys.stdin.read()
 """
 WRITER = """
 import sys, os
 sys.path.insert(0, sys.argv[1])
-import files
+from vidclass import atomic
 for name in sys.argv[2:]:
-    partial = files.partial_name(name)
+    partial = atomic.temporary_path(name)
     open(partial, "w").close()
     print(partial, flush=True)
 sys.stdin.read()

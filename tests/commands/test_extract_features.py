@@ -125,7 +125,7 @@ def test_from_video_names_what_it_cannot_read(unsplit):
 def test_headers_that_tell_of_a_billion_frames_and_clips_without_end(unsplit, monkeypatch):
     monkeypatch.setattr("extract_features.VideoLimits", lambda **given: VideoLimits(**given, max_frames=30))
     monkeypatch.setattr(
-        "vidclass.dataset.listing.probe", lambda path: video_probe(path)._replace(frames=10**12)
+        "vidclass.dataset.listing.probe", lambda *given: video_probe(*given)._replace(frames=10**12)
     )
     render(unsplit / "data/train/Grey/long.mp4", "Grey", 1, seconds=2)
     result = run(unsplit, "extract_features.py", *ARGUMENTS, "--from-video")

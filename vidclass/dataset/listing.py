@@ -11,12 +11,12 @@ from vidclass.dataset.data_file import Clip, read_data_file, write_data_file
 from vidclass.dataset.frames_note import origin, read_frames_note, valid_note, write_note
 from vidclass.dataset.sequence_files import forget_sequences
 from vidclass.progress import progress
-from vidclass.video.limits import VideoLimits
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.probe import count_frames, probe
 
 
 def list_unsplit(
-    data_dir: str | os.PathLike, limits: VideoLimits = VideoLimits(), quiet: bool = False
+    data_dir: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS, quiet: bool = False
 ) -> int:
     """Lists all clips in data_file.csv with the numbers of frames that their headers tell.
 
@@ -26,11 +26,12 @@ def list_unsplit(
     found = find_clips(data_dir)
     problems = found.problems
     rows = {row[:3]: row for row in split_rows(data_dir)}
-    bar = {"unit": "clip", "desc": "Listing clips", "quiet": quiet or not found.clips}
     with contextlib.closing(
         parallel.each(lambda item: _list_clip(data_dir, *item, limits), found.clips)
     ) as listed:
-        for (_, path), future in progress(listed, total=len(found.clips), **bar):
+        for (_, path), future in progress(
+            listed, total=len(found.clips), unit="clip", desc="Listing clips", quiet=quiet or not found.clips
+        ):
             try:
                 row = future.result()
                 rows[row[:3]] = row
@@ -47,9 +48,9 @@ def _list_clip(data_dir, clip, path, limits):
     note = valid_note(data_dir, clip, path)
     if note is not None:
         return Clip(*clip, note.frames)
-    source, info = origin(data_dir, clip, path), probe(path)
+    source, info = origin(data_dir, clip, path), probe(path, limits)
     # A header can tell any number; the clip's own is found out when it is decoded.
-    frames = min(info.frames or count_frames(path), limits.max_frames)
+    frames = min(info.frames or count_frames(path, limits), limits.max_frames)
     forget_sequences(data_dir, clip)
     write_note(data_dir, clip, source, frames, info.fps, split=False)
     return Clip(*clip, frames)

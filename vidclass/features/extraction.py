@@ -2,7 +2,6 @@
 features."""
 
 import collections
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vidclass import platform
 from vidclass.console import error_text
 from vidclass.dataset.clips import check_clip_name
 from vidclass.dataset.data_file import Clip
@@ -24,7 +24,7 @@ from vidclass.dataset.frames_note import (
 from vidclass.dataset.outcome import Outcome
 from vidclass.features.sampling import evenly_spaced_indices
 from vidclass.video.images import read_image, resize
-from vidclass.video.limits import VideoLimits
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.reader import FrameReader
 
 # Bytes of the frames of clips that wait for the network; one clip waits however large it is.
@@ -45,16 +45,17 @@ class ClipLoader:
 
     dataset: Any  # the DataSet
     from_video: bool = False  # decode the clips, not the frames beside them; unsplit clips are always decoded
-    limits: VideoLimits = VideoLimits()
+    limits: VideoLimits = DEFAULT_LIMITS
     threads: int | None = None  # clips that are loaded at once; None: one a processor, as memory allows
 
     def ahead(self, clips: Iterable[Clip]) -> Iterator[tuple[Clip, "Future[LoadedClip]"]]:
         """Yields clips in order, while the next ones are being loaded."""
-        clips, waiting, count = iter(clips), collections.deque(), self.threads or self._default_threads()
+        waiting: collections.deque = collections.deque()
+        rest, count = iter(clips), self.threads or self._default_threads()
         with ThreadPoolExecutor(count) as pool:
             try:
                 while True:
-                    while len(waiting) < count and (clip := next(clips, None)) is not None:
+                    while len(waiting) < count and (clip := next(rest, None)) is not None:
                         waiting.append((clip, pool.submit(self.load, clip)))
                     if not waiting:
                         return
@@ -90,7 +91,7 @@ class ClipLoader:
         """
         data_dir, seq_length = self.dataset.data_dir, self.dataset.seq_length
         path = noted_file(data_dir, clip)
-        source, reader = origin(data_dir, clip, path), FrameReader(path)
+        source, reader = origin(data_dir, clip, path), FrameReader(path, self.limits)
         images, count = self._decode(reader, clip.frames)
         if count != clip.frames and count >= seq_length:  # other frames make the sequence
             images, again = self._decode(reader, count)
@@ -110,7 +111,8 @@ class ClipLoader:
     def _decode(self, reader, expected):
         """(the frames that make the sequence of a clip of `expected` frames, how many frames it has)."""
         wanted = set(evenly_spaced_indices(expected, self.dataset.seq_length).tolist())
-        images, count, most = collections.deque(), 0, self.limits.max_frames
+        images: collections.deque = collections.deque()
+        count, most = 0, self.limits.max_frames
         for frame in reader:
             if count in wanted:
                 images.append(resize(frame, self.dataset.image_shape))
@@ -121,7 +123,7 @@ class ClipLoader:
 
     def _default_threads(self):
         clip_bytes = self.dataset.seq_length * int(np.prod(self.dataset.image_shape))
-        return max(1, min(len(os.sched_getaffinity(0)), LOADED_BYTES // clip_bytes))
+        return max(1, min(platform.cpu_count(), LOADED_BYTES // clip_bytes))
 
 
 def extract(

@@ -13,7 +13,7 @@ from typing import Any
 
 import h5py
 
-from vidclass import atomic
+from vidclass import atomic, platform
 from vidclass.training import keras_file
 from vidclass.training.metadata import MOST_FEATURES, Metadata, parse_metadata
 
@@ -193,7 +193,4 @@ def hard_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
     """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard
     links."""
     with atomic.atomic_write(target) as partial:
-        try:
-            os.link(source, partial)
-        except OSError:
-            shutil.copyfile(source, partial)
+        platform.hard_link(source, partial)
