@@ -4,7 +4,7 @@ Layout below `data_dir`, after the article:
 
     train/Football/Football_train_1.mp4         a clip, its split and class given by the folders
     train/Football/Football_train_1-0001.jpg    its frames
-    train/Football/Football_train_1-frames.json which file the frames were made from, and its length in seconds
+    train/Football/Football_train_1-frames.json which file they were made from, and its length in seconds
     data_file.csv                               train|test, class, clip name, number of frames; no header
     sequences/<size>-<weights>/train/Football/Football_train_1-75-features.npy
 """
@@ -52,7 +52,8 @@ class DataSet:
         rows = read_data_file(self.data_dir)
         if not rows:
             raise ValueError(
-                f"{data_file(self.data_dir)} lists no clips; run {command(self.data_dir, 'extract_files.py mp4')}"
+                f"{data_file(self.data_dir)} lists no clips; run "
+                f"{command(self.data_dir, 'extract_files.py mp4')}"
             )
         self.classes, self.left_out_classes = choose_classes(rows, class_limit, self.data_dir)
         self.listed = [row for row in rows if row.class_name in self.classes]
@@ -76,8 +77,8 @@ class DataSet:
         for name in self.classes:
             if longest[name] < self.seq_length:
                 raise ValueError(
-                    f"class {name} has no training clip of at least {self.seq_length} frames (the longest has "
-                    f"{longest[name]}): use a sequence length of at most {longest[name]}, or longer clips"
+                    f"class {name} has no training clip of at least {self.seq_length} frames (the longest "
+                    f"has {longest[name]}): use a sequence length of at most {longest[name]}, or longer clips"
                 )
 
     def split_train_test(self) -> tuple[list[Clip], list[Clip]]:
@@ -90,9 +91,9 @@ class DataSet:
     ) -> tuple[list[Clip], list[Clip]]:
         """(clips to train on, clips to validate on): the training split divided within each class, at random.
 
-        validation_split: the share to validate on; of each class at least one clip lands on either side. group:
-        clips of one group (see group_of) land on the same side, in classes whose names tell more than one.
-        Raises ValueError if a class has fewer than two clips.
+        validation_split: the share to validate on; of each class at least one clip lands on either side.
+        group: clips of one group (see group_of) land on the same side, in classes whose names tell more than
+        one. Raises ValueError if a class has fewer than two clips.
         """
         random = np.random.default_rng(seed)
         for problem in self.too_few_clips():
@@ -113,8 +114,8 @@ class DataSet:
         """Messages about the classes that have too few clips to train with."""
         counts = collections.Counter(row.class_name for row in self.data if row.split == "train")
         return [
-            f"class {name} has {counts[name]} usable training clips of at least {self.seq_length} frames; two are "
-            f"needed, one to learn from and one to validate on: add some to "
+            f"class {name} has {counts[name]} usable training clips of at least {self.seq_length} frames; "
+            f"two are needed, one to learn from and one to validate on: add some to "
             f"{os.path.join(self.data_dir, 'train', name)}"
             for name in self.classes
             if counts[name] < 2

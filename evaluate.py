@@ -26,10 +26,8 @@ class EvaluateOptions:
     split: str = (
         "test"  # one of SPLITS; "validation": the training clips that were held out to tell when to stop
     )
-    # InceptionV3's weights and (height, width, 3) of the sequences, for a checkpoint that doesn't say; weights
-    # None: imagenet.
-    weights: str | None = None
-    image_shape: tuple[int, int, int] | None = None
+    weights: str | None = None  # InceptionV3's, for a checkpoint that doesn't say; None: imagenet
+    image_shape: tuple[int, int, int] | None = None  # height, width, 3, for a checkpoint that doesn't say
     precision: str = "float32"  # of the sequences
     sequences_url: str | None = None  # where sequences are that data_dir lacks, see sequence_store.UrlStore
     quiet: bool = False  # no progress bars
@@ -75,7 +73,10 @@ def evaluate(
     with Checkpoint(saved_model) as file:
         cli.check_checkpoint(file, seq_length, class_limit)
         metadata = file.metadata
-    image_shape = tuple(metadata.image_shape) if metadata else options.image_shape
+    image_shape = options.image_shape
+    if metadata:
+        height, width, channels = metadata.image_shape
+        image_shape = (height, width, channels)
     if image_shape is None:
         raise cli.UsageError(
             f"{saved_model} doesn't say at which size it saw the frames; give --size HEIGHT WIDTH"
@@ -109,7 +110,8 @@ def _check_classes(dataset, metadata, saved_model):
     if metadata and metadata.class_names != found:
         raise cli.UsageError(
             f"{saved_model} was trained on the classes {', '.join(metadata.class_names)}, but the first "
-            f"{dataset.class_limit} of {os.path.join(dataset.data_dir, 'data_file.csv')} are {', '.join(found)}"
+            f"{dataset.class_limit} of {os.path.join(dataset.data_dir, 'data_file.csv')} are "
+            f"{', '.join(found)}"
         )
     return found
 
@@ -150,8 +152,8 @@ def _check_sequences(store, clips):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise FileNotFoundError(
             f"{store.path(missing[0])}{more}: no such feature sequence; make them with "
-            f"{command(dataset.data_dir, f'extract_features.py {arguments}')} and the --weights and --precision "
-            f"of the training"
+            f"{command(dataset.data_dir, f'extract_features.py {arguments}')} and the --weights and "
+            f"--precision of the training"
         )
 
 

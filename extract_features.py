@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vidclass import cli, console, locking
 from vidclass.console import print
@@ -69,7 +70,7 @@ def extract_features(
     from data import DataSet
     from vidclass.dataset.listing import list_unsplit, relist
     from vidclass.features.identity import features_id, weights_id
-    from vidclass.features.sequence_store import open_store
+    from vidclass.features.sequence_store import UrlStore, open_store
 
     unlisted = list_unsplit(options.data_dir, options.limits, options.quiet) if options.from_video else 0
     data_dir = os.path.abspath(options.data_dir) if options.ray else options.data_dir
@@ -82,7 +83,7 @@ def extract_features(
     identity = features_id(weights_id(options.weights), options.precision)
     store = open_store(dataset, identity, options.sequences_url, options.keep)
     missing = store.missing(clips)
-    if options.sequences_url:
+    if isinstance(store, UrlStore):
         missing = store.upload(missing, options.quiet)
     if not missing:
         print(f"All {len(clips)} sequences are there already.")
@@ -94,8 +95,8 @@ def extract_features(
     failed = sum(outcome.failed for outcome in outcomes)
     extracted, present = len(missing) - failed, len(clips) - len(missing)
     print(
-        f"{console.count(extracted, 'sequence')} extracted, {present} {'was' if present == 1 else 'were'} there "
-        f"already, {failed} failed."
+        f"{console.count(extracted, 'sequence')} extracted, {present} {'was' if present == 1 else 'were'} "
+        f"there already, {failed} failed."
     )
     if options.from_video:
         relist(options.data_dir)
@@ -131,7 +132,7 @@ def choose_shard(clips: list, number: int, count: int) -> list:
     return [clip for clip in clips if places[clip[:3]] % count == number - 1]
 
 
-def extract_here(dataset, identity: str, clips: list, job: ExtractionJob) -> list:
+def extract_here(dataset: Any, identity: str, clips: list, job: ExtractionJob) -> list:
     """Extracts the sequences of clips in this process. Returns their Outcomes."""
     import_keras()
     from extractor import Extractor
@@ -145,7 +146,7 @@ def extract_here(dataset, identity: str, clips: list, job: ExtractionJob) -> lis
         return list(extract(extractor, loader, clips, save, bar.update))
 
 
-def extract_on_cluster(dataset, identity: str, clips: list, job: ExtractionJob) -> list:
+def extract_on_cluster(dataset: Any, identity: str, clips: list, job: ExtractionJob) -> list:
     """Extracts the sequences of clips on a Ray cluster. Returns their Outcomes."""
     from vidclass.dataset.outcome import Outcome
     from vidclass.features import ray_cluster
@@ -156,7 +157,7 @@ def extract_on_cluster(dataset, identity: str, clips: list, job: ExtractionJob) 
     per_call = max(1, CALL_FRAMES // dataset.seq_length)
     workers = ray_cluster.Workers(job.workers, job.cpus)
     outcomes = []
-    with ray_cluster.connected(job.ray), _frames_bar(dataset, clips, job) as bar:
+    with ray_cluster.connected(job.ray or ray_cluster.HERE), _frames_bar(dataset, clips, job) as bar:
         for result in ray_cluster.run(Worker, arguments, len(clips), per_call, workers):
             outcomes.append(Outcome.from_list(result))
             bar.update(dataset.seq_length)

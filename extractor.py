@@ -59,7 +59,7 @@ class Extractor:
         self._network = shared_network(os.fspath(weights), self.weights_id, self.image_shape, precision)
 
     def extract(self, image_path: str | os.PathLike) -> np.ndarray:
-        """The features of an image file, float32 (2048,). Raises OSError or ValueError if it can't be read."""
+        """The features of an image file, float32 (2048,). Raises OSError, ValueError if unreadable."""
         return self.extract_image(read_image(image_path))
 
     def extract_image(self, rgb: np.ndarray) -> np.ndarray:
@@ -104,7 +104,7 @@ class Extractor:
 
 
 def limit_threads(count: int) -> None:
-    """Lets the network use so many threads of this process. To be called before anything is computed in it."""
+    """Lets the network use so many threads. To be called before this process computes anything."""
     cv2.setNumThreads(1)  # images are loaded in threads of their own
     if backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -20,8 +20,8 @@ class ResearchModel:
     compiled.
 
     model: "lstm", "bilstm", "gru", or "article" for the article's own network. saved_model: a checkpoint, its
-    path or opened, whose weights to take. units: width of the recurrent layer (None: see MODELS). dense: of the
-    article's hidden layer. seq_length None: sequences of any length (the article's network).
+    path or opened, whose weights to take. units: width of the recurrent layer (None: see MODELS). dense: of
+    the article's hidden layer. seq_length None: sequences of any length (the article's network).
 
     .model: the keras.Model. .metadata: Metadata of the checkpoint it was loaded from, or None. .temperature:
     see predict.
@@ -84,8 +84,8 @@ class ResearchModel:
         probabilities = np.asarray(self.model.predict_on_batch(sequences))
         if not np.isfinite(probabilities).all():
             raise ValueError(
-                f"{self._path or 'the network'}: its probabilities are not all numbers (NaN), its weights are "
-                f"too large; take another checkpoint"
+                f"{self._path or 'the network'}: its probabilities are not all numbers (NaN), its weights "
+                f"are too large; take another checkpoint"
             )
         return apply_temperature(probabilities, self.temperature)
 
@@ -142,7 +142,7 @@ class ResearchModel:
         return _compile(model, optimizers.Adam(1e-3))
 
     def _build_article(self, replaced):
-        """replaced: the first weights don't matter. The orthogonal ones of 2048 units take seconds to find."""
+        """replaced: the first weights don't matter; orthogonal ones of 2048 units take seconds to find."""
         model = Sequential(
             [
                 layers.Input((self.seq_length, self.features_length)),

@@ -8,6 +8,7 @@ five epochs without improvement. The test split is never used to choose a model.
     python train.py 75 2 720 1280
 """
 
+import argparse
 import os
 import sys
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class TrainOptions:
                 raise ValueError(problem)
 
     def extraction_job(self) -> ExtractionJob:
-        """Of the features that are missing; they are saved in data_dir, too, where the training reads them."""
+        """The extraction of missing features; data_dir gets them in any case: training reads them there."""
         return ExtractionJob(
             data_dir=self.data_dir,
             weights=self.weights,
@@ -125,13 +126,12 @@ def train(
             network = ResearchModel(len(dataset.classes), options.model, seq_length, units=options.units)
             network.set_normalization(*batches.feature_statistics(sequences.train))
         fitted = loop.fit(network, sequences, plan.metadata, options, count)
-    checkpoint = os.path.join(options.data_dir, "checkpoints", loop.BEST) if fitted.best_path else plan.resume
-    same = (
-        f", the same as {os.path.basename(fitted.best_path)}"
-        if fitted.best_path
-        else ": no improvement on it"
-    )
-    print(f"Best checkpoint: {checkpoint}{same}")
+    if fitted.best_path:
+        checkpoint = os.path.join(options.data_dir, "checkpoints", loop.BEST)
+        print(f"Best checkpoint: {checkpoint}, the same as {os.path.basename(fitted.best_path)}")
+    else:
+        checkpoint = plan.resume or ""
+        print(f"Best checkpoint: {checkpoint}: no improvement on it")
 
     # Calibrate and evaluate.
     network, reports = ResearchModel.load(checkpoint), os.path.join(options.data_dir, "reports")
@@ -146,7 +146,7 @@ def train(
     return TrainResult(checkpoint, fitted.history, report, failed)
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     """The ArgumentParser of this command; its results fill TrainOptions."""
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser)

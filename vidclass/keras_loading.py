@@ -36,7 +36,7 @@ def _without_sklearn():
 
     class Finder:
         @staticmethod
-        def find_spec(name, path=None, target=None):
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
             if name == "sklearn" and threading.get_ident() == thread:
                 raise ModuleNotFoundError("not needed now", name=name)
 

@@ -11,11 +11,11 @@ from vidclass.dataset.frames_note import frame_path, read_frames_note
 from vidclass.names import CLIP_NAME_BYTES
 
 OURS = re.compile(r"-(\d{4,}\.jpg|frames\.json)\Z")  # how the names of frames and of the notes on them end
-# Of the containers that vidclass.video.ffmpeg.FORMATS opens. Other clips are split with extract_files.py, which is told any
-# extension.
+# Of the containers that vidclass.video.ffmpeg.FORMATS opens. Other clips are split with extract_files.py,
+# which takes any extension.
 EXTENSIONS = frozenset(
-    "mp4 m4v mov qt 3gp 3g2 f4v avi divx mkv mk3d webm mpg mpeg mpe m1v m2v vob ts mts m2ts m2t trp wmv asf flv ogv ogm mxf gxf "
-    "dv nut ivf obu h264 264 h265 265 hevc vc1 y4m gif wtv rm rmvb".split()
+    "mp4 m4v mov qt 3gp 3g2 f4v avi divx mkv mk3d webm mpg mpeg mpe m1v m2v vob ts mts m2ts m2t trp wmv asf "
+    "flv ogv ogm mxf gxf dv nut ivf obu h264 264 h265 265 hevc vc1 y4m gif wtv rm rmvb".split()
 )
 
 
@@ -32,13 +32,14 @@ def find_clips(data_dir: str | os.PathLike, extension: str | None = None) -> Fou
     """All clips with an extension ("mp4", ".MP4"), or with any of EXTENSIONS (None). Raises FileNotFoundError
     if there are none."""
     wanted = frozenset([extension.lower().lstrip(".")]) if extension else EXTENSIONS
-    found, others = Found([], {}, [], []), {}
+    found = Found([], {}, [], [])
+    others: dict[str, list[str]] = {}  # extension: paths of files that are not wanted
     for split in SPLITS:
         root = os.path.join(data_dir, split)
-        for class_name, path in _entries(root, found, others, wanted, of_split=True):
+        for class_name, folder in _entries(root, found, others, wanted, of_split=True):
             with contextlib.suppress(PermissionError):  # of which _entries tells
-                atomic.remove_stale_temporaries(path)
-            for file, path in _entries(path, found, others, wanted):
+                atomic.remove_stale_temporaries(folder)
+            for file, path in _entries(folder, found, others, wanted):
                 clip = (split, class_name, os.path.splitext(file)[0])
                 try:
                     check_clip_name(clip[2])
@@ -60,11 +61,11 @@ def _entries(folder, found, others, wanted, of_split=False):
     """[(name, path)] of the class folders in a split's folder, or else of the wanted clips in a class's
     folder. What is neither and not ours goes to `found` and, by its extension, to `others`."""
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(folder) as listed:
             entries = sorted(
                 (
                     entry
-                    for entry in entries
+                    for entry in listed
                     if not entry.name.startswith(".") and (of_split or not OURS.search(entry.name))
                 ),
                 key=lambda entry: entry.name,

@@ -29,8 +29,8 @@ def data_file(data_dir: str | os.PathLike) -> str:
 
 
 def command(data_dir: str | os.PathLike, text: str) -> str:
-    """How a script is called for a dataset, for messages: "python extract_files.py mp4", with --data-dir where
-    that is not the default."""
+    """How a script is called for a dataset, for messages: "python extract_files.py mp4", with --data-dir
+    where that is not the default."""
     data_dir = os.fspath(data_dir)
     return f"python {text}" + (f" --data-dir {shlex.quote(data_dir)}" if data_dir != "data" else "")
 
@@ -68,7 +68,8 @@ def read_data_file(data_dir: str | os.PathLike) -> list[Clip]:
         return []
     except pandas.errors.ParserError as error:
         raise ValueError(
-            f"{path} is not a table of four columns ({error}); mend or delete it and run extract_files.py again"
+            f"{path} is not a table of four columns ({error}); mend or delete it and run extract_files.py "
+            f"again"
         ) from None
     rows = []
     for number, row in enumerate(table.itertuples(index=False), 1):

@@ -84,7 +84,8 @@ class ClipLoader:
         return LoadedClip(clip, images, None)
 
     def load_video(self, clip: Clip) -> LoadedClip:
-        """Decodes a clip. The number of frames that its header tells is corrected in the Clip and in the note.
+        """Decodes a clip. The number of frames that its header tells is corrected in the Clip and in the
+        note.
 
         Raises OSError or ValueError if it can't be decoded, gives another number of frames each time, or has
         fewer than a sequence.
@@ -97,8 +98,8 @@ class ClipLoader:
             images, again = self._decode(reader, count)
             if again != count:
                 raise ValueError(
-                    f"it is damaged so that it differs each time it is decoded ({count} frames, then {again}); "
-                    f"convert it anew or delete it"
+                    f"it is damaged so that it differs each time it is decoded ({count} frames, then "
+                    f"{again}); convert it anew or delete it"
                 )
         note = read_frames_note(data_dir, clip)
         if note is not None and not note.split and note.frames != count:

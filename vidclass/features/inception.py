@@ -9,7 +9,6 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import h5py
 import keras
@@ -74,8 +73,8 @@ def _download():
         return InceptionV3(include_top=False, weights="imagenet", pooling="avg")
     except Exception as error:
         raise RuntimeError(
-            f"InceptionV3's ImageNet weights can't be downloaded ({error}). Either fetch {FILE_URL} on another "
-            f"machine and give --weights PATH, or try the pipeline with --weights random"
+            f"InceptionV3's ImageNet weights can't be downloaded ({error}). Either fetch {FILE_URL} on "
+            f"another machine and give --weights PATH, or try the pipeline with --weights random"
         ) from None
     finally:
         socket.setdefaulttimeout(timeout)
@@ -218,7 +217,7 @@ def _fold(model):
     return folded
 
 
-def _on_backend(forward: Callable[[Any], Any], image_shape) -> Callable[[np.ndarray], np.ndarray]:
+def _on_backend(forward, image_shape):
     """A function of tensors as a function of arrays, compiled as Keras's backend does it best."""
     if backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -35,7 +35,8 @@ class Workers:
 
     count: int | None = None  # at most; None: as many as fit
     cpus: int | None = None  # processors of each; None: see CPUS
-    # At once in each, from threads: while one call waits for its last frames, the next one's fill the network.
+    # At once in each, from threads: while one call waits for its last frames, those of the next fill the
+    # network.
     calls: int = 2
 
 

@@ -1,6 +1,5 @@
-"""Feature sequences on disk: one .npy a clip, float32 (seq_length, 2048), in the dataset's folder or at a place
-that a URL names (s3://, gs://, file://, ...).
-"""
+"""Feature sequences on disk: one .npy a clip, float32 (seq_length, 2048), in the dataset's folder or at a
+place that a URL names (s3://, gs://, file://, ...)."""
 
 import contextlib
 import io
@@ -25,8 +24,8 @@ THREADS = 16  # that copy sequences from or to a URL at once: they wait for answ
 class FolderStore:
     """The sequences in a dataset's own folder.
 
-    dataset: a DataSet. identity: of the features, see identity.features_id; they are never mixed up with those
-    of another identity or image size.
+    dataset: a DataSet. identity: of the features, see identity.features_id; they are never mixed up with
+    those of another identity or image size.
 
     .dataset. .shape: of a sequence, (seq_length, 2048). .file_bytes: the size of its file.
     """
@@ -48,8 +47,8 @@ class FolderStore:
         return os.path.join(self.dataset.data_dir, SEQUENCES, self.relative_path(clip))
 
     def has(self, clip: Sequence) -> bool:
-        """Whether a clip's sequence is there, by the size of its file: what is in it was looked at when it was
-        written."""
+        """Whether a clip's sequence is there, by the size of its file: what is in it was looked at when it
+        was written."""
         try:
             size = os.stat(self.path(clip)).st_size
         except OSError:
@@ -79,15 +78,15 @@ class FolderStore:
         return sequence if sequence.shape == self.shape and sequence.dtype == np.float32 else None
 
     def read(self, clip: Sequence, into: np.ndarray) -> bool:
-        """Reads a clip's sequence into an array, contiguous float32 (seq_length, 2048). False if it is missing
-        or damaged.
+        """Reads a clip's sequence into an array, contiguous float32 (seq_length, 2048). False if it is
+        missing or damaged.
 
         Three times as fast as `load`, which takes most of its time to interpret the file's header.
         """
         try:
             with open(self.path(clip), "rb", buffering=0) as file:
                 if file.read(len(self._header)) == self._header:
-                    return file.readinto(into.reshape(-1).view(np.uint8)) == into.nbytes
+                    return file.readinto(memoryview(into).cast("B")) == into.nbytes
         except OSError:
             return False
         sequence = self.load(clip)  # written by another program
@@ -133,7 +132,7 @@ class UrlStore:
         from pyarrow.fs import FileSelector
 
         paths = {clip: self._path(clip) for clip in clips}
-        found = {}
+        found: dict[str, Any] = {}
         with self._reaching("it"):
             # One folder, of this size and these weights.
             for folder in {path.rsplit("/", 3)[0] for path in paths.values()}:
@@ -202,8 +201,8 @@ class UrlStore:
 
     def _path(self, clip):
         path = self.folder.relative_path(clip)
-        # Places that a URL names take text only: a byte that is not text becomes \\udcff, and stays apart from
-        # a name with that.
+        # Places that a URL names take text only: a byte that is not text becomes \\udcff, and stays apart
+        # from a name with that.
         if re.search(r"[\ud800-\udfff]|\\ud", path):
             path = path.replace("\\", "\\\\").encode(errors="backslashreplace").decode()
         return f"{self._root}/{path}"

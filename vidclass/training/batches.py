@@ -69,8 +69,8 @@ class Batches(keras.utils.PyDataset):
 
     seed: of the order and the augmentation, which differ from epoch to epoch; None: in order, as they are.
     augment: says which steps of each clip to show, augment(random generator, clips, steps) -> int (clips,
-    steps). multiple: the number of clips in a batch is a multiple of it (devices that share a batch); a smaller
-    batch is filled up with clips that have no weight in the loss.
+    steps). multiple: the number of clips in a batch is a multiple of it (devices that share a batch); a
+    smaller batch is filled up with clips that have no weight in the loss.
 
     .epoch: which epoch the batches are of; whoever trains sets it.
     """
@@ -140,7 +140,7 @@ def class_weights(targets: np.ndarray) -> np.ndarray:
 
 def feature_statistics(sequences: ClipSequences) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of each feature over all frames: two float32 (2048,)."""
-    frames, total, squares = 0, 0.0, 0.0
+    frames, total, squares = 0, np.float64(0), np.float64(0)
     for number in range(len(sequences)):
         sequence = sequences.load([number])[0].astype(np.float64)
         frames += len(sequence)

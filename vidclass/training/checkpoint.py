@@ -44,7 +44,7 @@ class Checkpoint:
     def __enter__(self) -> "Checkpoint":
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
     def load_weights_into(self, model: Any) -> None:
@@ -70,7 +70,8 @@ class Checkpoint:
             variable.assign(self._read(array))
 
     def check_optimizer(self) -> None:
-        """Raises ValueError if the optimizer's state is not all numbers, so that no training can go on from it."""
+        """Raises ValueError if the optimizer's state is not all numbers, so that no training can go on from
+        it."""
         if not all(array.is_finite(self._file.fileno()) for array in self._content.optimizer):
             raise ValueError(
                 f"{self.path}: its optimizer's state is not all numbers (NaN or infinite), training "
@@ -154,8 +155,8 @@ def _listed(shapes):
 
 
 def find_checkpoint(path: str | os.PathLike, data_dir: str | os.PathLike) -> str | os.PathLike:
-    """A checkpoint's path: as given, else in the data folder's checkpoints. Raises FileNotFoundError if it is in
-    neither place."""
+    """A checkpoint's path: as given, else in the data folder's checkpoints. Raises FileNotFoundError if it is
+    in neither place."""
     beside = os.path.join(data_dir, "checkpoints", path)
     for place in (path, beside):
         if os.path.exists(place):
@@ -193,4 +194,4 @@ def hard_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
     """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard
     links."""
     with atomic.atomic_write(target) as partial:
-        platform.hard_link(source, partial)
+        platform.hard_link(os.fspath(source), partial)

@@ -34,6 +34,6 @@ def all_devices() -> Iterator[int]:
             yield len(found)
     else:
         raise RuntimeError(
-            f"Keras trains on one device with the backend {backend.backend()}; set KERAS_BACKEND to tensorflow "
-            f"or jax for --devices all"
+            f"Keras trains on one device with the backend {backend.backend()}; set KERAS_BACKEND to "
+            f"tensorflow or jax for --devices all"
         )

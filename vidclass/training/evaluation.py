@@ -1,4 +1,5 @@
-"""After a training: its best checkpoint is calibrated on the validation clips and evaluated on the test clips."""
+"""After a training: its best checkpoint is calibrated on the validation clips and evaluated on the test
+clips."""
 
 import os
 import sys
@@ -31,9 +32,9 @@ def calibrate(research_model: Any, validation: ClipSequences, fitted: Fit, check
     predicted = set(validation_probabilities.argmax(1).tolist())
     if len(predicted) == 1:
         print(
-            f"All validation clips are classified as {research_model.metadata.class_names[predicted.pop()]}: the "
-            f"network has not learned to tell the classes apart. More clips help, or other --weights, a larger "
-            f"frame size, another --seed",
+            f"All validation clips are classified as {research_model.metadata.class_names[predicted.pop()]}: "
+            f"the network has not learned to tell the classes apart. More clips help, or other --weights, a "
+            f"larger frame size, another --seed",
             file=sys.stderr,
         )
 

@@ -2,6 +2,7 @@
 checkpoint."""
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -18,7 +19,7 @@ class LSTM(keras.layers.LSTM):
     doesn't use, the stock layer does the work.
     """
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         if mask is not None or not self._is_plain() or sequences.shape[1] is None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         import tensorflow as tf

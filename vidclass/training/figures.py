@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vidclass import atomic
 from vidclass.console import print
@@ -19,8 +20,8 @@ LONGEST_SHOWN = 28  # letters of a class or clip name in a figure
 def write_report(
     folder: str, checkpoint: str | os.PathLike, split: str, predictions: Predictions
 ) -> dict[str, Any]:
-    """Evaluates a checkpoint's predictions for the clips of a split: writes <checkpoint>-<split>.json and .png
-    to a folder, and prints the short table.
+    """Evaluates a checkpoint's predictions for the clips of a split: writes <checkpoint>-<split>.json and
+    .png to a folder, and prints the short table.
 
     Returns what is in the JSON: compute_metrics', with checkpoint and split.
     """
@@ -62,8 +63,8 @@ def draw_evaluation(path: str, report: dict[str, Any]) -> None:
     _draw_reliability(place(left + side + 1.2, top, 3.4, 3.2), report)
     y = top + side + left + 0.1
     axes = place(0.3, y, 0.5 * width - 0.5, rows_height)
-    header = ("", "clips", "precision", "recall", "F1")
-    _draw_table(axes, "Classes", header, _class_rows(report, names), rows_height)
+    class_header = ("", "clips", "precision", "recall", "F1")
+    _draw_table(axes, "Classes", class_header, _class_rows(report, names), rows_height)
     axes = place(0.5 * width, y, 0.5 * width - 0.3, rows_height)
     header = ("clip", "is", "taken for", "probability")
     _draw_table(axes, "Mistakes, the surest first", header, _mistake_rows(report), rows_height)
@@ -87,7 +88,8 @@ def _mistake_rows(report):
 
 
 def draw_curves(path: str, fitted: Any, title: str) -> None:
-    """Draws loss and accuracy over the epochs, if there were any. fitted: loop.Fit; its best epoch is marked."""
+    """Draws loss and accuracy over the epochs, if there were any. fitted: loop.Fit; its best epoch is
+    marked."""
     history, best_epoch = fitted.history, fitted.best_epoch
     if not history:
         return
@@ -103,7 +105,7 @@ def draw_curves(path: str, fitted: Any, title: str) -> None:
         if best_epoch:
             axes.axvline(best_epoch, color="gray", linestyle=":", label="best checkpoint")
         axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     save(path)

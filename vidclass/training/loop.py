@@ -74,14 +74,14 @@ def fit(research_model: Any, sequences: Splits, metadata: Metadata, options: Any
 
 
 class Seeder(keras.callbacks.Callback):
-    """Seeds order, augmentation and dropout anew in each epoch: a training that goes on from a checkpoint then
-    does the same as one that was never stopped."""
+    """Seeds order, augmentation and dropout anew in each epoch: a training that goes on from a checkpoint
+    then does the same as one that was never stopped."""
 
     def __init__(self, train_batches: Batches):
         super().__init__()
         self._batches = train_batches
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._batches.epoch = epoch
         for number, layer in enumerate(self.model._flatten_layers()):
             if getattr(layer, "seed_generator", None) is not None:
@@ -94,8 +94,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     keras.callbacks.ModelCheckpoint, which would do, refuses names that end in .hdf5.
 
-    .first_epoch: of this run, counted from 1. .best_path: the numbered file that lstm-features.hdf5 is the same
-    as, None before the first improvement. .best_epoch: its epoch, counted from 1.
+    .first_epoch: of this run, counted from 1. .best_path: the numbered file that lstm-features.hdf5 is the
+    same as, None before the first improvement. .best_epoch: its epoch, counted from 1.
     """
 
     def __init__(self, research_model: Any, metadata: Metadata, folder: str):
@@ -107,8 +107,8 @@ class Checkpoints(keras.callbacks.Callback):
         self._best = before.val_loss if before else float("inf")
         self._research_model, self._metadata, self._folder = research_model, metadata, folder
 
-    def on_epoch_end(self, epoch, logs=None):
-        val_loss = logs["val_loss"]
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        val_loss = (logs or {})["val_loss"]
         if not val_loss < self._best - MIN_DELTA:
             return
         if self.best_path is None:

@@ -16,7 +16,7 @@ MODELS = {
     "article": 2048,
 }  # name: units of its recurrent layer by default
 # Limits of what a file from a stranger may say of itself. What train.py writes lies far within them.
-LIMITS = {
+LIMITS: dict[str, tuple] = {
     "seq_length": (1, 65536),
     "units": (1, 65536),
     "features_length": (1, 65536),

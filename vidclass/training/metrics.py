@@ -107,8 +107,8 @@ def table(report: dict[str, Any]) -> list[str]:
         lines.append(f"{name:{width}}  {row['clips']:5d}  {precision:>9}  {recall:>6}  {f1:>5}")
     lines.append(
         f"Balanced accuracy {report['balanced_accuracy']:.3f}. Calibration error "
-        f"{report['expected_calibration_error']:.3f}: by so much the probability of the predicted class differs "
-        f"from how often it is right"
+        f"{report['expected_calibration_error']:.3f}: by so much the probability of the predicted class "
+        f"differs from how often it is right"
     )
     return lines
 
@@ -118,6 +118,7 @@ def headline(report: dict[str, Any]) -> str:
     low, high = report["accuracy_interval_95"]
     return (
         f"{report['split'].capitalize()} accuracy: {report['accuracy']:.3f} "
-        f"({round(report['accuracy'] * report['clips'])} of {report['clips']} clips; 95 % interval {low:.3f} to "
-        f"{high:.3f}; always answering the commonest class would give {report['commonest_class_share']:.3f})"
+        f"({round(report['accuracy'] * report['clips'])} of {report['clips']} clips; 95 % interval {low:.3f} "
+        f"to {high:.3f}; always answering the commonest class would give "
+        f"{report['commonest_class_share']:.3f})"
     )

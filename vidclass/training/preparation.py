@@ -40,8 +40,8 @@ def make_plan(dataset: Any, options: Any, inception_id: str) -> Plan:
     splits are, and warnings.
 
     dataset: a DataSet. options: train.TrainOptions. inception_id: of InceptionV3's weights. Raises
-    cli.UsageError if the checkpoint to resume was trained otherwise, ValueError if it has no training state, if
-    a class has too few clips, or if no checkpoint with these metadata could be read again.
+    cli.UsageError if the checkpoint to resume was trained otherwise, ValueError if it has no training state,
+    if a class has too few clips, or if no checkpoint with these metadata could be read again.
     """
     metadata = Metadata(
         class_names=[printable_name(name) for name in dataset.classes],
@@ -93,8 +93,8 @@ def complete_plan(plan: Plan, dataset: Any, options: Any) -> Plan:
 
 
 def _check_resumable(path, wanted):
-    """Raises UsageError unless a checkpoint was trained as its Metadata `wanted` say, ValueError if no training
-    can go on from it. Returns what identifies the clips that it was trained on."""
+    """Raises UsageError unless a checkpoint was trained as its Metadata `wanted` say, ValueError if no
+    training can go on from it. Returns what identifies the clips that it was trained on."""
     with Checkpoint(path) as file:
         found = file.metadata
         if found is None or found.training is None or found.val_loss is None:
