@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data import DataSet
-from extract_files import extract_files
+from extract_files import SplitOptions, extract_files
 from vidclass.dataset.data_file import read_data_file
 from vidclass.features.sequence_store import FolderStore
 from vidclass.video.ffmpeg import find_ffmpeg, video_arguments
@@ -253,7 +253,7 @@ def test_any_name_of_a_class_and_a_clip(tmp_path_factory, tiny, names):
     for class_name, clip in names:
         (root / "train" / class_name).mkdir(parents=True, exist_ok=True)
         shutil.copy(tiny, root / "train" / class_name / f"{clip}.mp4")
-    assert extract_files("mp4", root, quiet=True) == 0
+    assert extract_files("mp4", SplitOptions(data_dir=root, quiet=True)).failed == 0
     assert sorted(read_data_file(root)) == sorted(
         ("train", class_name, clip, 3) for class_name, clip in names
     )

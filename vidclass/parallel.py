@@ -2,14 +2,16 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from vidclass import platform, processes
 
 
-def each(work: Callable, items: Iterable, threads: int | None = None) -> Iterator[tuple[Any, Future]]:
+def each(
+    work: Callable, items: Iterable, threads: int | None = None
+) -> Generator[tuple[Any, Future], None, None]:
     """Yields (item, finished future of work(item)) of all items, as they are done. threads: at once (None:
     one a processor).
 
@@ -38,7 +40,7 @@ def each(work: Callable, items: Iterable, threads: int | None = None) -> Iterato
         pool.shutdown(cancel_futures=True)
 
 
-def run_ahead(iterable: Iterable, length: int = 0) -> Iterator:
+def run_ahead(iterable: Iterable, length: int = 0) -> Generator:
     """Yields the iterable's items, which a thread takes from it ahead of time, at most `length` of them (0:
     any number). The iterable's exceptions are raised here."""
     items: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(length)
