@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidclass import cli, locking
+from vidclass.errors import UsageError
 from vidclass.keras_loading import import_keras
 
 SPLITS = ("test", "validation", "train")
@@ -20,7 +21,7 @@ SPLITS = ("test", "validation", "train")
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """The options of evaluate."""
+    """The options of evaluate. Raises UsageError for values that make no sense."""
 
     data_dir: str = "data"
     split: str = (
@@ -34,7 +35,7 @@ class EvaluateOptions:
 
     def __post_init__(self):
         if self.split not in SPLITS:
-            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, not {self.split}")
+            raise UsageError(f"--split {self.split}: expected one of {', '.join(SPLITS)}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def evaluate(
 ) -> EvaluateResult:
     """Evaluates a checkpoint on the clips of a split, writes the report and prints its table.
 
-    seq_length, class_limit: those of the checkpoint `saved_model`. Raises cli.UsageError if the arguments
+    seq_length, class_limit: those of the checkpoint `saved_model`. Raises UsageError if the arguments
     contradict the checkpoint or don't suffice, FileNotFoundError, ValueError or OSError, naming the file, for
     what can't be read.
     """
@@ -78,7 +79,7 @@ def evaluate(
         height, width, channels = metadata.image_shape
         image_shape = (height, width, channels)
     if image_shape is None:
-        raise cli.UsageError(
+        raise UsageError(
             f"{saved_model} doesn't say at which size it saw the frames; give --size HEIGHT WIDTH"
         )
     dataset = DataSet(seq_length, class_limit, image_shape, options.data_dir)
@@ -103,12 +104,12 @@ def evaluate(
 
 
 def _check_classes(dataset, metadata, saved_model):
-    """The checkpoint's classes. Raises cli.UsageError if the dataset has others."""
+    """The checkpoint's classes. Raises UsageError if the dataset has others."""
     from vidclass.training.metadata import printable_name
 
     found = [printable_name(name) for name in dataset.classes]
     if metadata and metadata.class_names != found:
-        raise cli.UsageError(
+        raise UsageError(
             f"{saved_model} was trained on the classes {', '.join(metadata.class_names)}, but the first "
             f"{dataset.class_limit} of {os.path.join(dataset.data_dir, 'data_file.csv')} are "
             f"{', '.join(found)}"
@@ -117,7 +118,7 @@ def _check_classes(dataset, metadata, saved_model):
 
 
 def choose_clips(dataset: Any, split: str, metadata: Any, saved_model: str) -> list:
-    """The clips of a split. dataset: a DataSet. metadata: the checkpoint's, or None. Raises cli.UsageError if
+    """The clips of a split. dataset: a DataSet. metadata: the checkpoint's, or None. Raises UsageError if
     there are none, or nothing tells which they are."""
     train_clips, test_clips = dataset.split_train_test()
     training = metadata and metadata.training
@@ -131,13 +132,9 @@ def choose_clips(dataset: Any, split: str, metadata: Any, saved_model: str) -> l
     elif split == "train":
         clips = train_clips
     else:
-        raise cli.UsageError(
-            f"{saved_model} doesn't say which clips validated it; give --split test or train"
-        )
+        raise UsageError(f"{saved_model} doesn't say which clips validated it; give --split test or train")
     if not clips:
-        raise cli.UsageError(
-            f"there are no {split} clips of {', '.join(dataset.classes)} in {dataset.data_dir}"
-        )
+        raise UsageError(f"there are no {split} clips of {', '.join(dataset.classes)} in {dataset.data_dir}")
     return clips
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from vidclass import cli, console, locking
 from vidclass.console import print
+from vidclass.errors import UsageError
 from vidclass.keras_loading import import_keras
 from vidclass.names import alike_classes
 from vidclass.progress import progress
@@ -26,7 +27,8 @@ CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
 
 @dataclass(frozen=True)
 class ExtractionJob:
-    """The options of extract_features; workers of a cluster get them, too."""
+    """The options of extract_features; workers of a cluster get them, too. Raises UsageError for values that
+    make no sense."""
 
     data_dir: str = "data"
     weights: str = "imagenet"  # InceptionV3's: imagenet, random, or the path of a Keras weights file
@@ -43,7 +45,7 @@ class ExtractionJob:
 
     def __post_init__(self):
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
-            raise ValueError(f"shard {self.shard}: expected (i, n) with 1 <= i <= n")
+            raise UsageError(f"--shard {self.shard}: expected (i, n) with 1 <= i <= n")
 
 
 @dataclass(frozen=True)

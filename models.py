@@ -20,8 +20,8 @@ class ResearchModel:
     compiled.
 
     model: "lstm", "bilstm", "gru", or "article" for the article's own network. saved_model: a checkpoint, its
-    path or opened, whose weights to take. units: width of the recurrent layer (None: see MODELS). dense: of
-    the article's hidden layer. seq_length None: sequences of any length (the article's network).
+    path or opened, whose weights to take. units: width of the recurrent layer (None: see MODELS). seq_length
+    None: sequences of any length (the article's network).
 
     .model: the keras.Model. .metadata: Metadata of the checkpoint it was loaded from, or None. .temperature:
     see predict.
@@ -34,9 +34,7 @@ class ResearchModel:
         seq_length: int | None = 40,
         saved_model: str | os.PathLike | Checkpoint | None = None,
         features_length: int = FEATURES_LENGTH,
-        *,
         units: int | None = None,
-        dense: int = ARTICLE_DENSE,
     ):
         if model not in MODELS:
             raise ValueError(f"no model is called {model}; expected one of {', '.join(MODELS)}")
@@ -45,7 +43,9 @@ class ResearchModel:
         self.seq_length = seq_length
         self.features_length = features_length
         self.units = units or MODELS[model]
-        self.dense = dense if model == "article" else 0
+        self.dense = ARTICLE_DENSE if model == "article" else 0
+        if model == "article" and isinstance(saved_model, Checkpoint):
+            self.dense = saved_model.arguments["dense"] or ARTICLE_DENSE
         self.metadata: Metadata | None = None
         self._path: str | os.PathLike | None = None
         self.temperature = 1.0
@@ -61,10 +61,11 @@ class ResearchModel:
         """A checkpoint, ours or one of the article's repository (whose .metadata is None).
 
         optimizer: take the optimizer's state too, to go on training. Raises OSError if it can't be read,
-        ValueError, naming the file, if it is no checkpoint, of another model, or gives no probabilities.
+        ValueError, naming the file, if it is not a checkpoint, of another model, or gives no probabilities.
         """
         with Checkpoint(path) as file:
-            model = cls(**file.arguments, saved_model=file)
+            arguments = {name: value for name, value in file.arguments.items() if name != "dense"}
+            model = cls(**arguments, saved_model=file)
             if optimizer:
                 file.load_optimizer_into(model.model)
         # Weights can be finite and too large all the same. A trial, before hours of work go into the

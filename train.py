@@ -17,6 +17,7 @@ from typing import Any
 from extract_features import ExtractionJob, extract_features
 from vidclass import cli, locking
 from vidclass.console import print
+from vidclass.errors import UsageError
 from vidclass.keras_loading import import_keras
 from vidclass.training.metadata import LIMITS, MODELS
 
@@ -26,7 +27,7 @@ LARGEST_SEED = 2**32 - 1  # NumPy's
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of train."""
+    """The options of train. Raises UsageError for values that make no sense."""
 
     data_dir: str = "data"
     weights: str = "imagenet"  # InceptionV3's: imagenet, random, or the path of a Keras weights file
@@ -46,15 +47,16 @@ class TrainOptions:
     def __post_init__(self):
         least, most = LIMITS["units"]
         for is_valid, problem in (
-            (self.model in MODELS, f"no model is called {self.model}; expected one of {', '.join(MODELS)}"),
-            (self.units is None or least <= self.units <= most, f"units are not between {least} and {most}"),
-            (0 < self.validation_split < 1, "validation_split is not between 0 and 1"),
-            (self.epochs >= 1 and self.batch_size >= 1, "epochs or batch_size are below 1"),
-            (0 <= self.seed <= LARGEST_SEED, f"seed is not between 0 and {LARGEST_SEED}"),
-            (self.devices in DEVICES, f"devices: expected one of {', '.join(DEVICES)}"),
+            (self.model in MODELS, f"--model {self.model}: expected one of {', '.join(MODELS)}"),
+            (self.units is None or least <= self.units <= most, f"--units is not {least} to {most}"),
+            (0 < self.validation_split < 1, "--validation-split is not between 0 and 1"),
+            (self.epochs >= 1, "--epochs is below 1"),
+            (self.batch_size >= 1, "--batch-size is below 1"),
+            (0 <= self.seed <= LARGEST_SEED, f"--seed is not 0 to {LARGEST_SEED}"),
+            (self.devices in DEVICES, f"--devices {self.devices}: expected one of {', '.join(DEVICES)}"),
         ):
             if not is_valid:
-                raise ValueError(problem)
+                raise UsageError(problem)
 
     def extraction_job(self) -> ExtractionJob:
         """The extraction of missing features; data_dir gets them in any case: training reads them there."""
@@ -93,7 +95,7 @@ def train(
     """Extracts missing features, trains, and evaluates the best checkpoint on the test split.
 
     image_shape: (height, width, 3) at which InceptionV3 sees the frames. Raises what DataSet and Extractor
-    raise, cli.UsageError if the checkpoint to resume was trained otherwise, ValueError if it has no training
+    raise, UsageError if the checkpoint to resume was trained otherwise, ValueError if it has no training
     state, RuntimeError if the validation loss is NaN in every epoch.
     """
     from data import DataSet

@@ -274,8 +274,8 @@ def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
 
 @pytest.mark.parametrize("name", ["lstm", "bilstm", "gru", "article"])
 def test_shapes_that_a_checkpoint_must_have_are_those_of_the_network(name):
-    model = ResearchModel(5, name, seq_length=3, features_length=16, units=4, dense=7)
-    found = weight_shapes(nb_classes=5, model=name, features_length=16, units=4, dense=7)
+    model = ResearchModel(5, name, seq_length=3, features_length=16, units=4)
+    found = weight_shapes(nb_classes=5, model=name, features_length=16, units=4, dense=model.dense)
     assert found == [tuple(weight.shape) for weight in model.model.weights]
 
 

@@ -85,7 +85,7 @@ def read_data_file(data_dir: str | os.PathLike) -> list[Clip]:
                 raise ValueError(
                     f"{path}, row {number}: {name!r} can't be the name of a class or clip: {error}"
                 ) from None
-        rows.append(Clip(*row[:3], int(row[3])))
+        rows.append(Clip(row[0], row[1], row[2], int(row[3])))
     return rows
 
 

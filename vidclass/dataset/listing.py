@@ -27,7 +27,7 @@ def list_unsplit(
     problems = found.problems
     rows = {row[:3]: row for row in split_rows(data_dir)}
     with contextlib.closing(
-        parallel.each(lambda item: _list_clip(data_dir, *item, limits), found.clips)
+        parallel.each(lambda item: _list_clip(data_dir, item[0], item[1], limits), found.clips)
     ) as listed:
         for (_, path), future in progress(
             listed, total=len(found.clips), unit="clip", desc="Listing clips", quiet=quiet or not found.clips
@@ -43,8 +43,10 @@ def list_unsplit(
     return len(problems) + len(found.unreadable)
 
 
-def _list_clip(data_dir, clip, path, limits):
-    """The Clip of a file, (split, class, name), with the note on it that this takes."""
+def _list_clip(
+    data_dir: str | os.PathLike, clip: tuple[str, str, str], path: str, limits: VideoLimits
+) -> Clip:
+    """The row of a clip, of which a note is written if it has none."""
     note = valid_note(data_dir, clip, path)
     if note is not None:
         return Clip(*clip, note.frames)

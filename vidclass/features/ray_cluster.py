@@ -132,13 +132,12 @@ def run(
     import ray
 
     if ray.util.client.ray.is_connected():  # ray://: Ray Data works on the cluster only
-        driver = (
-            ray.remote(_Driver)
-            .options(num_cpus=0, max_concurrency=2)
-            .remote(make, arguments, count, per_call, workers)
+        actor: Any = ray.remote(_Driver)
+        driver = actor.options(num_cpus=0, max_concurrency=2).remote(
+            make, arguments, count, per_call, workers
         )
-        while results := ray.get(driver.take.remote()):
-            yield from map(json.loads, results)
+        while texts := ray.get(driver.take.remote()):
+            yield from map(json.loads, texts)
         return
     number, cpus, gpus = resources(workers)
     context = ray.data.DataContext.get_current()
@@ -147,8 +146,8 @@ def run(
     # Blocks so small that at the end no worker waits long for another.
     blocks = -(-count // max(1, min(per_call, count // (4 * number))))
     most = min(number, blocks)
-    numbers = ray.data.from_items([{"number": number} for number in range(count)], override_num_blocks=blocks)
-    results = numbers.map_batches(
+    numbers = [{"number": number} for number in range(count)]
+    results: Any = ray.data.from_items(numbers, override_num_blocks=blocks).map_batches(
         _Worker,
         batch_size=-(-count // blocks),
         num_cpus=cpus,
@@ -172,7 +171,8 @@ class _Driver:
     """Runs `run` on the cluster for a script that is connected from outside."""
 
     def __init__(self, *arguments):
-        self._results, self._error = queue.Queue(), None  # None in the queue is its end
+        self._results: queue.Queue = queue.Queue()  # None in it is its end
+        self._error: BaseException | None = None
         threading.Thread(target=self._fill, args=arguments, daemon=True).start()
 
     def _fill(self, *arguments):

@@ -86,7 +86,8 @@ class FolderStore:
         try:
             with open(self.path(clip), "rb", buffering=0) as file:
                 if file.read(len(self._header)) == self._header:
-                    return file.readinto(memoryview(into).cast("B")) == into.nbytes
+                    bytes_read = file.readinto(into.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+                    return bytes_read == into.nbytes
         except OSError:
             return False
         sequence = self.load(clip)  # written by another program

@@ -99,7 +99,7 @@ class Batches(keras.utils.PyDataset):
         numbers = self._order(self.epoch)[index * self._batch_size : (index + 1) * self._batch_size]
         steps = None
         if self._augment is not None:  # with a generator of its own: threads ask for batches in any order
-            random = np.random.default_rng((self.seed, self.epoch, index))
+            random = np.random.default_rng((self.seed or 0, self.epoch, index))
             steps = self._augment(random, len(numbers), self._sequences.seq_length)
         sequences = self._sequences.load(numbers, steps)
         targets, weights = self._sequences.targets[numbers], self._weights[numbers]
@@ -140,7 +140,7 @@ def class_weights(targets: np.ndarray) -> np.ndarray:
 
 def feature_statistics(sequences: ClipSequences) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of each feature over all frames: two float32 (2048,)."""
-    frames, total, squares = 0, np.float64(0), np.float64(0)
+    frames, total, squares = 0, np.zeros(1), np.zeros(1)
     for number in range(len(sequences)):
         sequence = sequences.load([number])[0].astype(np.float64)
         frames += len(sequence)

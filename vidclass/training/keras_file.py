@@ -46,7 +46,7 @@ class Array:
         """The array's values, from the open file. Raises ValueError if the file ends before they do."""
         array = np.empty(self.shape, self.dtype)
         file.seek(self.offset)
-        if file.readinto(array.reshape(-1).view(np.uint8)) != self.nbytes:
+        if file.readinto(array.reshape(-1).view(np.uint8)) != self.nbytes:  # type: ignore[arg-type]
             raise ValueError("it has become shorter")
         return array
 

@@ -85,7 +85,7 @@ class Seeder(keras.callbacks.Callback):
         self._batches.epoch = epoch
         for number, layer in enumerate(self.model._flatten_layers()):
             if getattr(layer, "seed_generator", None) is not None:
-                sequence = np.random.SeedSequence((self._batches.seed, epoch, number))
+                sequence = np.random.SeedSequence((self._batches.seed or 0, epoch, number))
                 layer.seed_generator.state.assign(sequence.generate_state(2))
 
 

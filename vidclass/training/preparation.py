@@ -6,10 +6,10 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from vidclass.cli import UsageError
 from vidclass.console import count, print
 from vidclass.dataset.data_file import command
 from vidclass.dataset.groups import find_shared_clips
+from vidclass.errors import UsageError
 from vidclass.training.checkpoint import Checkpoint, find_checkpoint
 from vidclass.training.metadata import LONGEST_NAME, MODELS, Metadata, check_writable, printable_name
 
@@ -40,7 +40,7 @@ def make_plan(dataset: Any, options: Any, inception_id: str) -> Plan:
     splits are, and warnings.
 
     dataset: a DataSet. options: train.TrainOptions. inception_id: of InceptionV3's weights. Raises
-    cli.UsageError if the checkpoint to resume was trained otherwise, ValueError if it has no training state,
+    UsageError if the checkpoint to resume was trained otherwise, ValueError if it has no training state,
     if a class has too few clips, or if no checkpoint with these metadata could be read again.
     """
     metadata = Metadata(
@@ -118,8 +118,8 @@ def _check_resumable(path, wanted):
 
 
 def _choose_splits(dataset, options):
-    held_out = (options.validation_split, options.seed, options.group)
-    return Splits(*dataset.split_train_validation(*held_out), dataset.split_train_test()[1])
+    train, validation = dataset.split_train_validation(options.validation_split, options.seed, options.group)
+    return Splits(train, validation, dataset.split_train_test()[1])
 
 
 def _print_sizes(splits):
