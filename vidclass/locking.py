@@ -7,7 +7,6 @@ import inspect
 import os
 import sys
 import threading
-import types
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -93,7 +92,7 @@ def one_run_at_a_time(
         def call(*arguments, **keywords):
             bound = signature.bind(*arguments, **keywords)
             bound.apply_defaults()
-            options = bound.arguments.get("options") or types.SimpleNamespace(**bound.arguments)
+            options = bound.arguments["options"]
             with contextlib.nullcontext() if unless(options) else locked(options.data_dir, shared(options)):
                 return function(*arguments, **keywords)
 
