@@ -109,7 +109,8 @@ def split_on_cluster(work: Sequence, options: SplitOptions) -> Generator:
         "data_dir": os.path.abspath(options.data_dir),
         "limits": options.limits,
     }
-    for values in ray_cluster.run(SplitWorker, arguments, len(work), 1, options.workers, 1, calls=1):
+    workers = ray_cluster.Workers(options.workers, cpus=1, calls=1)
+    for values in ray_cluster.run(SplitWorker, arguments, len(work), 1, workers):
         outcome = Outcome.from_list(values)
         if outcome.is_fatal:
             raise OSError(outcome.problem)

@@ -20,7 +20,6 @@ SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 sys.path.insert(0, ROOT)
 
 from extractor import Extractor  # noqa: E402
-from vidclass.features.inception import compile_network, load_network  # noqa: E402
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough  # noqa: E402
 from vidclass.video.probe import VideoInfo  # noqa: E402
 
@@ -44,29 +43,6 @@ def _shared(*parts):
     if not os.path.exists(path):
         pytest.skip(f"{path} is not there")
     return path
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_random_network():
-    """Scripts that tests call in this process share the random InceptionV3 and what was compiled of it for a
-    size: to make it takes seconds each time."""
-    load, compile_ = load_network, compile_network
-    network, compiled = functools.cache(lambda: load("random")), {}
-
-    def compile_once(given, *arguments):
-        if given is not network():
-            return compile_(given, *arguments)
-        if arguments not in compiled:
-            compiled[arguments] = compile_(given, *arguments)
-        return compiled[arguments]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "extractor.load_network",
-            lambda weights: network() if weights == "random" else load(weights),
-        )
-        patch.setattr("extractor.compile_network", compile_once)
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -280,6 +256,18 @@ def match(tmp_path):
     shutil.rmtree(folder / "parts")
     (folder / "list.txt").unlink()
     return folder
+
+
+def read_sequences(folder):
+    """{relative path: features} of all sequences below a folder."""
+    return {str(path.relative_to(folder)): np.load(path) for path in sorted(folder.rglob("*.npy"))}
+
+
+def assert_same_features(found, expected, cosine):
+    assert sorted(found) == sorted(expected) and expected
+    for name, features in found.items():
+        own, other = features.ravel(), expected[name].ravel()
+        assert own @ other > cosine * np.linalg.norm(own) * np.linalg.norm(other), name
 
 
 class Frames:

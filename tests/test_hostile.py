@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from data import DataSet
 from extract_files import SplitOptions, extract_files
 from vidclass.dataset.data_file import read_data_file
+from vidclass.features.sequence_store import FolderStore
 from vidclass.video.ffmpeg import find_ffmpeg, video_arguments
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.reader import FrameReader
@@ -307,10 +308,11 @@ def test_awkward_names_all_the_way(tmp_path, tiny, name):
     rows = read_data_file(tmp_path / "data")
     assert [row[:3] for row in rows] == [("test", name, name), ("train", name, name)]
     dataset = DataSet(3, None, (75, 75, 3), tmp_path / "data")
+    store = FolderStore(dataset, "random")
     for row in dataset.data:
         assert all(os.path.exists(path) for path in dataset.get_frames_for_sample(row))
-        dataset.save_sequence(row, "random", np.zeros((3, 2048)))
-        assert dataset.load_sequence(row, "random") is not None
+        store.save(row, np.zeros((3, 2048)))
+        assert store.load(row) is not None
     reader = FrameReader(tmp_path / "data/train" / name / f"{name}.mp4")
     assert len(list(reader)) == 3
     with VideoWriter(tmp_path / f"{name}.avi", reader.info.fps) as writer:

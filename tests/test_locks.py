@@ -13,9 +13,9 @@ import pytest
 from conftest import ROOT, run
 
 from cut_clips import CutOptions, cut_clips
-from extract_features import extract_features
+from extract_features import ExtractionJob, extract_features
 from extract_files import SplitOptions, extract_files
-from train import train
+from train import TrainOptions, train
 from vidclass import atomic, locking, locks
 from vidclass.dataset import clips_csv
 from vidclass.video.ffmpeg import find_ffmpeg
@@ -78,8 +78,10 @@ def dataset(tmp_path, make_clip, monkeypatch):
 def calls():
     return {
         "extract_files": lambda: extract_files("mp4", SplitOptions(quiet=True)),
-        "extract_features": lambda: extract_features(2, 2, (75, 75, 3), weights="random", quiet=True),
-        "train": lambda: train(2, 2, (75, 75, 3), weights="random", quiet=True),
+        "extract_features": lambda: extract_features(
+            2, 2, (75, 75, 3), ExtractionJob(weights="random", quiet=True)
+        ),
+        "train": lambda: train(2, 2, (75, 75, 3), TrainOptions(weights="random", quiet=True)),
         "cut_clips": lambda: cut_clips("match.mp4", "labels.csv", CutOptions(seconds=0.2, quiet=True)),
     }
 
@@ -238,7 +240,7 @@ def test_a_file_system_without_locks_is_named_once(dataset, monkeypatch, capfd, 
         calls()["extract_files"]()
     errors = capfd.readouterr().err
     assert (
-        errors.count("knows no locks") == 1
+        errors.count("has no locks") == 1
         and os.strerror(number) in errors
         and str(dataset / "data") in errors
     )

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Iterator
 
 # TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in
 # them.
@@ -13,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
-def import_keras(and_tensorflow=False):
+def import_keras(and_tensorflow: bool = False) -> None:
     """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level.
 
     And without scikit-learn: Keras would load it for its wrappers (1.5 s of processor time beside its own 4
@@ -35,7 +36,7 @@ def _without_sklearn():
 
     class Finder:
         @staticmethod
-        def find_spec(name, path=None, target=None):
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
             if name == "sklearn" and threading.get_ident() == thread:
                 raise ModuleNotFoundError("not needed now", name=name)
 
@@ -64,7 +65,7 @@ def _load_at_first_use(package, name):
 
 
 @contextlib.contextmanager
-def muted():
+def muted() -> Iterator[None]:
     """A `with` block in which what libraries in C++ write straight to the process's stderr goes nowhere. What
     Python writes to sys.stderr does not."""
     sys.stderr.flush()

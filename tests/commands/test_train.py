@@ -31,6 +31,7 @@ from conftest import (
 from data import DataSet
 from extractor import Extractor
 from models import ResearchModel
+from vidclass.features.sequence_store import FolderStore
 from vidclass.training.checkpoint import METADATA
 from vidclass.training.loop import MIN_DELTA
 
@@ -105,7 +106,8 @@ def test_reports_of_a_training(project):
         report = json.load(file)
     dataset = DataSet(LENGTH, CLASSES, (HEIGHT, WIDTH, 3), project / "data")
     rows = dataset.split_train_test()[1]
-    sequences = np.stack([dataset.load_sequence(row, "random") for row in rows])
+    store = FolderStore(dataset, "random")
+    sequences = np.stack([store.load(row) for row in rows])
     model = ResearchModel.load(project / "data/checkpoints/lstm-features.hdf5")
     truth = np.array([["Colour", "Grey"].index(row.class_name) for row in rows])
     likelihood = model.predict(sequences)[np.arange(4), truth]
@@ -261,7 +263,7 @@ def test_resuming_with_other_options_is_refused(copy, keras_2_checkpoint):
     result = run(
         copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--resume", keras_2_checkpoint[0]
     )
-    assert_one_line_error(result, 1, "holds no account of its training")
+    assert_one_line_error(result, 1, "has no training state: cannot resume")
 
 
 def test_a_training_that_learns_nothing_and_shared_clips_are_named(copy):

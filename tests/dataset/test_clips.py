@@ -13,7 +13,8 @@ from vidclass.dataset.clips import find_clips
 from vidclass.dataset.data_file import read_data_file, write_data_file
 from vidclass.dataset.listing import list_unsplit
 from vidclass.dataset.splitting import ClipSplitter
-from vidclass.features import extraction
+from vidclass.features.extraction import ClipLoader
+from vidclass.features.sequence_store import FolderStore
 from vidclass.names import CLIP_NAME_BYTES
 from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.limits import VideoLimits
@@ -92,9 +93,8 @@ def test_both_ways_of_extraction_take_the_same_clips(tmp_path, tiny, extension, 
         pytest.skip("this ffmpeg does not write it")
     assert list_unsplit(tmp_path / "data", quiet=True) == 0
     assert listed(tmp_path) == ["a"]
-    row, images, _ = extraction.load_video(
-        DataSet(4, 1, (80, 96, 3), tmp_path / "data"), read_data_file(tmp_path / "data")[0]
-    )
+    dataset = DataSet(4, 1, (80, 96, 3), tmp_path / "data")
+    row, images, _ = ClipLoader(dataset).load(dataset.data[0])
     assert row.frames == count_frames(path) and len(images) == 4
     assert run(tmp_path, "extract_files.py", extension).returncode == 0
     assert len(list(path.parent.glob("*.jpg"))) == row.frames
@@ -153,7 +153,7 @@ def test_the_longest_name_that_is_allowed_has_room_for_all_that_is_added(tmp_pat
     name = "x" * CLIP_NAME_BYTES
     write_data_file(tmp_path, [("train", "A", name, 1_000_000)])
     dataset = DataSet(1_000_000, 1, data_dir=tmp_path)
-    path = dataset.get_sequence_path(dataset.data[0], "random")
+    path = FolderStore(dataset, "random").path(dataset.data[0])
     assert len(os.path.basename(path)) + len(".") + len(".abcdef-4194304.tmp") <= 255
 
 
@@ -178,8 +178,8 @@ def test_what_may_have_been_meant_to_be_a_clip_is_named(folder, tiny):
     )
     (train / "Linked").symlink_to(folder / "elsewhere")  # a class in a folder elsewhere
     expected = {
-        "direct.mp4": "in no class's folder",
-        "direct.mov": "in no class's folder",
+        "direct.mp4": "it does not lie in a class's folder",
+        "direct.mov": "it does not lie in a class's folder",
         "A/dangling.mp4": "a link that leads nowhere",
         "A/loop.mp4": "a link that leads nowhere",
         "Gone": "a link that leads nowhere",
@@ -255,7 +255,7 @@ def test_no_clips_at_all_and_where_they_may_be(tmp_path, tiny):
         run(tmp_path, "extract_files.py", "mp4"),
         1,
         "no .mp4 clips",
-        "data/train/a.mp4: left out, it lies in no class",
+        "data/train/a.mp4: left out, it does not lie in a class",
     )
 
 
@@ -270,7 +270,7 @@ def test_a_clip_whose_frames_differ_each_time_is_left_out(folder, monkeypatch):
             frames = list(super().__iter__())
             yield from (frames * 2)[: counts[name].pop(0) if name in counts else len(frames)]
 
-    monkeypatch.setattr("vidclass.video.reader.FrameReader", Reader)
+    monkeypatch.setattr("vidclass.features.extraction.FrameReader", Reader)
     result = run(
         folder, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--from-video", "--quiet"
     )
@@ -298,7 +298,7 @@ def test_a_list_that_tells_of_a_billion_frames_takes_no_memory(folder):
     dataset = DataSet(4, 2, (80, 96, 3), folder / "data")
     tracemalloc.start()
     with pytest.raises(ValueError, match="A_0-249999999.jpg|A_0-333333333.jpg"):
-        extraction.load_frames(dataset, dataset.data[0])
+        ClipLoader(dataset).load(dataset.data[0])
     assert tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
 

@@ -6,8 +6,7 @@ import subprocess
 import pytest
 from conftest import HEIGHT, LENGTH, WIDTH, count_frames
 
-from data import DataSet
-from extract_features import extract_features
+from extract_features import ExtractionJob, extract_features
 from vidclass.dataset.data_file import read_data_file
 from vidclass.features.sequence_store import FolderStore
 from vidclass.video.ffmpeg import find_ffmpeg
@@ -62,9 +61,11 @@ def lying(tmp_path_factory):
 def saved(lying, monkeypatch):
     """The clips whose sequences are saved, one after another. There are no notes on them and no list yet."""
     names = []
-    save = DataSet.save_sequence
+    save = FolderStore.save
     monkeypatch.setattr(
-        DataSet, "save_sequence", lambda self, row, *args: names.append(row.name) or save(self, row, *args)
+        FolderStore,
+        "save",
+        lambda self, clip, features: names.append(clip.name) or save(self, clip, features),
     )
     for path in [*lying[0].rglob("*.npy"), *lying[0].rglob("*.json"), *lying[0].rglob("*.csv")]:
         path.unlink()
@@ -72,16 +73,8 @@ def saved(lying, monkeypatch):
 
 
 def extract(folder, number, count):
-    return extract_features(
-        LENGTH,
-        2,
-        (HEIGHT, WIDTH, 3),
-        folder / "data",
-        "random",
-        quiet=True,
-        from_video=True,
-        shard=(number, count),
-    )
+    job = ExtractionJob(folder / "data", "random", from_video=True, shard=(number, count), quiet=True)
+    return extract_features(LENGTH, 2, (HEIGHT, WIDTH, 3), job).failed
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1)])

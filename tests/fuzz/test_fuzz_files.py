@@ -20,6 +20,7 @@ from vidclass.dataset import clips_csv
 from vidclass.dataset.data_file import SPLITS, read_data_file, write_data_file
 from vidclass.dataset.frames_note import read_frames_note
 from vidclass.dataset.labels import read_labels
+from vidclass.features.sequence_store import FolderStore
 from vidclass.training.metadata import Metadata, parse_metadata
 
 CSV = b'test,Commercial,Commercial_test_1,75\ntrain,"a, b",x_1,80\ntrain,Football,Football_train_1,75\ntrain,Football,F_2,100\n'
@@ -105,18 +106,17 @@ def check_sequence(folder, content):
     write_data_file(folder, [("train", "A", "x", 75)])
     dataset = DataSet(2, None, data_dir=folder)
     row = dataset.data[0]
-    path = dataset.get_sequence_path(row, "random")
+    store = FolderStore(dataset, "random")
+    path = store.path(row)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(content)
-    loaded, into = dataset.load_sequence(row, "random"), np.empty((2, 2048), np.float32)
+    loaded, into = store.load(row), np.empty((2, 2048), np.float32)
     assert loaded is None or loaded.shape == (2, 2048) and loaded.dtype == np.float32
-    assert dataset.read_sequence(row, "random", into) is (loaded is not None)
+    assert store.read(row, into) is (loaded is not None)
     # By its size alone; what has the right size and is none is found out when it is read.
-    assert dataset.has_sequence(row, "random") or loaded is None
-    assert [row for row in [row] if not dataset.has_sequence(row, "random")] == dataset.missing_sequences(
-        [row], "random"
-    )
+    assert store.has(row) or loaded is None
+    assert store.missing([row]) == ([] if store.has(row) else [row])
     if loaded is not None:
         np.testing.assert_array_equal(loaded, into)
 
@@ -125,11 +125,9 @@ def check_note(folder, content):
     (folder / "train/A").mkdir(parents=True, exist_ok=True)
     (folder / "train/A/x-frames.json").write_bytes(content)
     note = read_frames_note(folder, ("train", "A", "x"))
-    assert note is None or note["frames"] > 0 and 0 < note["seconds"] < math.inf
+    assert note is None or note.frames > 0 and 0 < note.seconds < math.inf
     assert (
-        note is None
-        or note["clip"] is None
-        or os.path.basename(note["clip"]) == note["clip"] not in ("", ".", "..")
+        note is None or note.clip is None or os.path.basename(note.clip) == note.clip not in ("", ".", "..")
     )
 
 

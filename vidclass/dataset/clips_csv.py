@@ -15,7 +15,7 @@ from typing import NamedTuple
 from vidclass import atomic
 from vidclass.dataset.data_file import SPLITS, read_data_file, write_data_file
 from vidclass.dataset.frames_note import frame_path, frames_note_path, read_frames_note
-from vidclass.features.sequence_store import forget_sequences
+from vidclass.dataset.sequence_files import forget_sequences
 from vidclass.names import check_name
 
 CLIPS_FILE = "clips.csv"  # where cut_clips.py notes what it cut from which recording
@@ -148,7 +148,7 @@ def remove(data_dir: str, cuts: Sequence[Cut]) -> None:
     again.
     """
     notes = {cut: read_frames_note(data_dir, cut) for cut in cuts}
-    own = [cut for cut, note in notes.items() if note is None or note.get("clip") == f"{cut.name}.mp4"]
+    own = [cut for cut, note in notes.items() if note is None or note.clip == f"{cut.name}.mp4"]
     _unlist(data_dir, {cut[:3] for cut in own})
     forget_sequences(data_dir, *own)
     for cut in own:

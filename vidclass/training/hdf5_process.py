@@ -20,7 +20,7 @@ MOST_ARRAYS = 1000  # of weights and optimizer each; the largest network has 14
 LONGEST_REASON = 300  # letters
 
 
-def main(path, attribute):
+def main(path: str, attribute: str) -> None:
     """Prints what is in a file as JSON, or {"error": why not}."""
     _rehearse()
     platform.confine(SECONDS, MEMORY)
@@ -69,7 +69,8 @@ def _look(file, attribute, descriptor):
     if not _holds(file, "model_weights"):
         raise _Refused("no Keras model is in it")
     group = _member(file, "model_weights")
-    weights, optimizer = [], []
+    weights: list[Array] = []
+    optimizer: list[Array] = []
     for layer in _names(group, "layer_names"):
         _add_arrays(weights, _member(group, layer), size)
     if _holds(file, "optimizer_weights"):
