@@ -55,16 +55,28 @@ def test_evaluate_gives_the_same_report(earlier):
 def test_clasify_gives_the_same_probabilities(earlier):
     for name in ("result.csv", "result.json"):
         (earlier / name).rename(earlier / f"earlier-{name}")
-    arguments = "clasify.py", 4, 2, "lstm-features.hdf5", "recording.mp4", "--no-video", "--export", "csv,json"
+    arguments = (
+        "clasify.py",
+        4,
+        2,
+        "lstm-features.hdf5",
+        "recording.mp4",
+        "--no-video",
+        "--export",
+        "csv,json",
+    )
     run_well(earlier, *arguments)
-    before, now = (json.loads((earlier / name).read_text()) for name in ("earlier-result.json", "result.json"))
+    before, now = (
+        json.loads((earlier / name).read_text()) for name in ("earlier-result.json", "result.json")
+    )
     assert now["classes"] == before["classes"] and len(now["windows"]) == len(before["windows"]) == 8
     for was, found in zip(before["windows"], now["windows"], strict=True):
         assert (found["start"], found["end"]) == (was["start"], was["end"])
         for class_name, probability in was["probabilities"].items():
             assert found["probabilities"][class_name] == pytest.approx(probability, abs=1e-3)
     before, now = (
-        list(csv.DictReader((earlier / name).open(newline=""))) for name in ("earlier-result.csv", "result.csv")
+        list(csv.DictReader((earlier / name).open(newline="")))
+        for name in ("earlier-result.csv", "result.csv")
     )
     assert [(row["start"], row["end"], row["class"]) for row in now] == [
         (row["start"], row["end"], row["class"]) for row in before
@@ -107,6 +119,14 @@ def test_corrected_labels_replace_clips(earlier):
 
 def test_a_result_is_taken_as_labels(earlier):
     printed = run_well(
-        earlier, "cut_clips.py", "recording.mp4", "result.csv", "--seconds", 1, "--dry-run", "--data-dir", "new"
+        earlier,
+        "cut_clips.py",
+        "recording.mp4",
+        "result.csv",
+        "--seconds",
+        1,
+        "--dry-run",
+        "--data-dir",
+        "new",
     )
     assert "Colour: 3 clips to train on, 1 to test on" in printed
