@@ -482,7 +482,7 @@ def prepare(folder, clip):
     (good / "train/A").mkdir(parents=True)
     shutil.copy(clip, good / "train/A" / f"good{clip.suffix}")
     with contextlib.redirect_stdout(io.StringIO()):
-        extract_files.extract_files(clip.suffix, good, quiet=True)
+        extract_files.extract_files(clip.suffix, extract_files.SplitOptions(data_dir=good, quiet=True))
     checkpoint = folder / "model.hdf5"
     ResearchModel(2, seq_length=SEQ_LENGTH).save(
         checkpoint, Metadata(["A", "B"], SEQ_LENGTH, [SIZE, SIZE, 3], 2, "random", "random")

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data import DataSet
-from extract_files import extract_files
+from extract_files import SplitOptions, extract_files
 from vidclass.dataset.data_file import read_data_file
 from vidclass.video.ffmpeg import find_ffmpeg, video_arguments
-from vidclass.video.limits import MAX_PIXELS
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.reader import FrameReader
 from vidclass.video.writer import VideoWriter
 
@@ -120,11 +120,11 @@ def test_a_video_that_names_another_opens_nothing(make_clip, tmp_path, server, e
     assert requests == [] and not list(tmp_path.rglob("*.jpg"))
 
 
-def subprocess_split(path, folder):
+def subprocess_split(path, folder, limits=DEFAULT_LIMITS):
     """What split_into_frames does, without the look at the header before. Raises ValueError if no frame
     comes."""
     result = subprocess.run(
-        [find_ffmpeg(), *video_arguments(path), "-frames:v", "1", "-f", "image2", "%04d.jpg"],
+        [find_ffmpeg(), *video_arguments(path, limits), "-frames:v", "1", "-f", "image2", "%04d.jpg"],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -170,9 +170,10 @@ def test_absurd_sizes_are_refused_within_seconds(tmp_path, width, height):
     # In a process of its own. Its VmHWM is its peak; its ru_maxrss would be that of this process, of which it
     # was a copy.
     reading = (
-        "import re, resource, video\n"
+        "import re, resource\n"
+        "from vidclass.video.reader import FrameReader\n"
         "try:\n"
-        "    print(len(list(video.FrameReader('bomb.mp4'))), 'frames')\n"
+        "    print(len(list(FrameReader('bomb.mp4'))), 'frames')\n"
         "except ValueError as error:\n"
         "    print(error)\n"
         "own = int(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])\n"
@@ -190,8 +191,7 @@ def test_absurd_sizes_are_refused_within_seconds(tmp_path, width, height):
     assert said.startswith("bomb.mp4: ") and int(kilobytes) < 2e6, result
 
 
-def test_the_limit_of_pixels_can_be_raised_and_lowered(make_clip, tmp_path, monkeypatch):
-    monkeypatch.setattr("vidclass.video.limits.MAX_PIXELS", MAX_PIXELS)
+def test_the_limit_of_pixels_can_be_raised_and_lowered(make_clip, tmp_path):
     make_clip("data/train/A/a.mp4", 0.2)
     result = run(tmp_path, "extract_files.py", "mp4", "--max-pixels", 19199)
     assert (
@@ -201,10 +201,10 @@ def test_the_limit_of_pixels_can_be_raised_and_lowered(make_clip, tmp_path, monk
     )
     assert run(tmp_path, "extract_files.py", "mp4", "--max-pixels", 19200).returncode == 0
     # ffmpeg's own limit, for a header that says less than its frames.
-    monkeypatch.setattr("vidclass.video.limits.MAX_PIXELS", 9599)
     with pytest.raises(ValueError):
         (tmp_path / "frames").mkdir()
-        subprocess_split(tmp_path / "data/train/A/a.mp4", tmp_path / "frames")
+        limits = VideoLimits(max_pixels=9599)
+        subprocess_split(tmp_path / "data/train/A/a.mp4", tmp_path / "frames", limits)
 
 
 def test_endless_clips_are_refused(make_clip, tmp_path):
@@ -252,7 +252,7 @@ def test_any_name_of_a_class_and_a_clip(tmp_path_factory, tiny, names):
     for class_name, clip in names:
         (root / "train" / class_name).mkdir(parents=True, exist_ok=True)
         shutil.copy(tiny, root / "train" / class_name / f"{clip}.mp4")
-    assert extract_files("mp4", root, quiet=True) == 0
+    assert extract_files("mp4", SplitOptions(data_dir=root, quiet=True)).failed == 0
     assert sorted(read_data_file(root)) == sorted(
         ("train", class_name, clip, 3) for class_name, clip in names
     )

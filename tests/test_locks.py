@@ -12,9 +12,9 @@ import time
 import pytest
 from conftest import ROOT, run
 
-from cut_clips import cut_clips
+from cut_clips import CutOptions, cut_clips
 from extract_features import extract_features
-from extract_files import extract_files
+from extract_files import SplitOptions, extract_files
 from train import train
 from vidclass import atomic, locking, locks
 from vidclass.dataset import clips_csv
@@ -23,17 +23,17 @@ from vidclass.video.ffmpeg import find_ffmpeg
 HOLDER = """
 import sys, os
 sys.path.insert(0, sys.argv[1])
-import files
-with files.locked(sys.argv[2], shared=sys.argv[3] == "shared"):
+from vidclass.locking import locked
+with locked(sys.argv[2], shared=sys.argv[3] == "shared"):
     print("locked", flush=True)
     sys.stdin.read()
 """
 WRITER = """
 import sys, os
 sys.path.insert(0, sys.argv[1])
-import files
+from vidclass import atomic
 for name in sys.argv[2:]:
-    partial = files.partial_name(name)
+    partial = atomic.temporary_path(name)
     open(partial, "w").close()
     print(partial, flush=True)
 sys.stdin.read()
@@ -77,10 +77,10 @@ def dataset(tmp_path, make_clip, monkeypatch):
 
 def calls():
     return {
-        "extract_files": lambda: extract_files("mp4", quiet=True),
+        "extract_files": lambda: extract_files("mp4", SplitOptions(quiet=True)),
         "extract_features": lambda: extract_features(2, 2, (75, 75, 3), weights="random", quiet=True),
         "train": lambda: train(2, 2, (75, 75, 3), weights="random", quiet=True),
-        "cut_clips": lambda: cut_clips("match.mp4", "labels.csv", 0.2, quiet=True),
+        "cut_clips": lambda: cut_clips("match.mp4", "labels.csv", CutOptions(seconds=0.2, quiet=True)),
     }
 
 
@@ -190,7 +190,7 @@ def test_cutting_plans_after_it_has_the_lock(dataset, monkeypatch):
         return cuts
 
     monkeypatch.setattr("vidclass.dataset.clips_csv.read", read_cuts)
-    assert calls()["cut_clips"]() == 0
+    assert calls()["cut_clips"]().failed == 0
     assert seen[0].returncode == 1 and "another run is writing there" in seen[0].stderr
     listed = {row.split(",")[2] for row in (dataset / "data/clips.csv").read_text().splitlines()}
     cut = {path.stem for path in (dataset / "data").rglob("*_t*.mp4")}

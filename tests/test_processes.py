@@ -161,7 +161,7 @@ def _control(terminal):
 KILLED = """
 import os, signal, sys, threading
 sys.path.insert(0, sys.argv[1])
-import processes
+from vidclass import processes
 thread = threading.Thread(target=lambda: processes.popen(["sleep", sys.argv[2]]))
 thread.start()
 thread.join()  # children outlive the thread that started them
@@ -256,7 +256,8 @@ def test_many_threads_start_children():
 
 
 def test_no_module_starts_a_process_in_another_way():
-    for path in glob.glob(os.path.join(ROOT, "*.py")):
+    modules = glob.glob(os.path.join(ROOT, "vidclass", "**", "*.py"), recursive=True)
+    for path in [*glob.glob(os.path.join(ROOT, "*.py")), *modules]:
         if os.path.basename(path) == "processes.py":
             continue
         with open(path, encoding="utf-8") as file:

@@ -9,17 +9,19 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import time
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
-from vidclass import locks
+from vidclass import locks, platform
 
 ABANDONED = 24 * 3600  # seconds without a change after which another machine's unfinished file is nobody's
 LONGEST_NAME = 255  # bytes, on nearly every file system
-_partials = {}  # name: (descriptor of its lock, file of the lock) of what this process is writing
+# Of what this process is writing: {temporary path: (descriptor of its lock, the lock's file)}.
+_partials: dict[str, tuple[int, str]] = {}
 
 
-def temporary_path(path, extension=""):
+def temporary_path(path: str | os.PathLike, extension: str = "") -> str:
     """The name that a file, or a folder, has until it is complete: hidden, telling the machine, and different
     each time. extension: of that name, for what goes by it. A lock beside it tells that someone is writing
     it, until `discard` is called for it or this process dies. Raises OSError, naming `path`, if nothing can
@@ -41,17 +43,17 @@ def temporary_path(path, extension=""):
     return partial
 
 
-def discard(partial):
-    """Removes what has a partial_name, if it is still there, and lets go of its lock."""
+def discard(partial: str) -> None:
+    """Removes what has a temporary_path, if it is still there, and releases its lock."""
     _remove(partial)
     if partial in _partials:
         locks.release(*_partials.pop(partial))
 
 
 @contextlib.contextmanager
-def temporary(path, extension=""):
-    """A `with` block that writes a file or a folder under the name it is given (see partial_name), and moves
-    or copies it from there itself; what is still there at its end is removed."""
+def temporary(path: str | os.PathLike, extension: str = "") -> Iterator[str]:
+    """A `with` block that writes a file or a folder under the name it is given (see temporary_path), and
+    moves or copies it from there itself; what is still there at its end is removed."""
     name = temporary_path(path, extension)
     try:
         yield name
@@ -62,31 +64,30 @@ def temporary(path, extension=""):
 @functools.cache
 def _machine():
     # The kernel that holds the locks: containers on one machine share it, machines of one host name do not.
-    try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            kernel = file.read()
-    except OSError:
-        kernel = socket.gethostname().encode(errors="replace")
-    return hashlib.sha256(kernel).hexdigest()[:6]
+    return hashlib.sha256(platform.kernel_id()).hexdigest()[:6]
 
 
 @contextlib.contextmanager
-def atomic_write(path, extension=""):
-    """A `with` block that writes a file under the name it is given (see partial_name); when it ends well, the
-    file takes the name `path`, in place of what has it. An OSError on the way names that."""
+def atomic_write(path: str | os.PathLike, extension: str = "") -> Iterator[str]:
+    """A `with` block that writes a file under the name it is given (see temporary_path); when it ends well,
+    the file takes the name `path`, in place of what has it. An OSError on the way names that."""
     with temporary(path, extension) as name:
         try:
             yield name
-            with open(name, "rb") as file:
-                os.fsync(file.fileno())  # else a power cut could leave the name without its content
-            os.replace(name, path)
+            move_into_place(name, path)
         except OSError as error:
             if error.errno and error.filename in (None, name):
                 raise OSError(error.errno, error.strerror, os.fspath(path)) from None
             raise
 
 
-def write_text(path, text):
+def move_into_place(name: str, path: str | os.PathLike) -> None:
+    """Gives a complete file that was written under a temporary name its own name, in place of what has it."""
+    platform.flush_to_disk(name)  # else a power cut could leave the name without its content
+    os.replace(name, path)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text file as UTF-8. Raises OSError, naming the file."""
     try:
         with (
@@ -98,18 +99,20 @@ def write_text(path, text):
         raise OSError(f"{path}: can't be written ({error.strerror})") from None
 
 
-def csv_text(rows):
+def csv_text(rows: Iterable[Iterable]) -> str:
     """Rows as CSV."""
-    text, rows = io.StringIO(), [[str(cell) for cell in row] for row in rows]
+    text, cells = io.StringIO(), [[str(cell) for cell in row] for row in rows]
     # The csv module leaves a lone carriage return without quotes, and readers take it for the end of a line.
-    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
-    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
+    quoting: Literal[0, 1] = (
+        csv.QUOTE_ALL if any("\r" in cell for row in cells for cell in row) else csv.QUOTE_MINIMAL
+    )
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(cells)
     return text.getvalue()
 
 
-def remove_stale_temporaries(folder, stems=None):
-    """Removes what runs that were killed left unfinished in a folder. stems: names without extension of the
-    files that it would have become (None: any)."""
+def remove_stale_temporaries(folder: str | os.PathLike, stems: Iterable[str] | None = None) -> None:
+    """Removes what killed runs left unfinished in a folder. stems: names, without extension, of the files
+    that it would have become (None: any)."""
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         name = name.removesuffix(".lock")
         found = re.fullmatch(r"\.(.+)\.(\w+)-\w+\.tmp(\.[^.]*)?", name, re.DOTALL)
@@ -119,7 +122,7 @@ def remove_stale_temporaries(folder, stems=None):
 
 def _remove_if_stale(partial, machine):
     """Removes a partial file unless someone writes it: its lock tells, where the kernel that keeps it is
-    ours. Another machine's may be one that this file system keeps from us: so its file must have lain there
+    ours. Another machine's lock may be hidden from us by the file system: so its file must have lain there
     for long, too."""
     lock, old = f"{partial}.lock", _age(partial) > ABANDONED
     if machine != _machine() and not old:
@@ -152,7 +155,7 @@ def _remove(path):
             os.remove(path)
 
 
-def remove_folder(folder):
+def remove_folder(folder: str) -> None:
     """Removes a folder, even while an ffmpeg that outlived a killed run still writes into it."""
     for _ in range(100):
         shutil.rmtree(folder, ignore_errors=True)

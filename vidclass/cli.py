@@ -12,17 +12,17 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from typing import Any
 
 from vidclass.console import error_text, print, printable
+from vidclass.errors import UsageError as UsageError  # as commands call it
 from vidclass.features.identity import FEATURES_LENGTH
+from vidclass.keras_loading import import_keras as import_keras  # as commands call it
 from vidclass.video.limits import MAX_PIXELS
 
-STOPPING = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
-
-
-class UsageError(ValueError):
-    """The command line contradicts itself or the files it names: exit code 2."""
+STOPPING: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(printable(message))  # it may name files that a shell found
 
 
-def make_parser(doc):
+def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """An ArgumentParser that shows the script's docstring, with the options that all scripts have."""
     parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default="data", help="folder of the dataset (default: data)")
@@ -41,7 +41,7 @@ def make_parser(doc):
     return parser
 
 
-def add_weights_option(parser, default="imagenet"):
+def add_weights_option(parser: argparse.ArgumentParser, default: str | None = "imagenet") -> None:
     """Adds --weights. default: None where a checkpoint gives them."""
     parser.add_argument(
         "--weights",
@@ -52,7 +52,7 @@ def add_weights_option(parser, default="imagenet"):
     )
 
 
-def add_precision_option(parser):
+def add_precision_option(parser: argparse.ArgumentParser) -> None:
     """Adds --precision."""
     parser.add_argument(
         "--precision",
@@ -63,36 +63,32 @@ def add_precision_option(parser):
     )
 
 
-def add_limit_option(parser):
-    """Adds --max-pixels."""
-
-    def set_limit(text):
-        MAX_PIXELS = at_least(1)(text)
-        return MAX_PIXELS
-
+def add_limit_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --max-pixels, for VideoLimits."""
     parser.add_argument(
         "--max-pixels",
-        type=set_limit,
+        type=at_least(1),
+        default=MAX_PIXELS,
         metavar="PIXELS",
         help=f"refuse videos with larger frames (default: {MAX_PIXELS}, twice 8K)",
     )
 
 
-def add_sequences_option(parser, text):
+def add_sequences_option(parser: argparse.ArgumentParser, text: str) -> None:
     """Adds --sequences. text: what is done there."""
     parser.add_argument(
         "--sequences", metavar="URL", help=f"{text}: s3://bucket/folder, gs://, file:///, ..."
     )
 
 
-def add_ray_options(parser):
+def add_ray_options(parser: argparse.ArgumentParser) -> None:
     """Adds --ray, --workers, --cpus."""
     parser.add_argument(
         "--ray",
         nargs="?",
         const="local",
         metavar="ADDRESS",
-        help="work on a Ray cluster: ray://head:10001, auto; without an address on this machine alone. All its "
+        help="work on a Ray cluster: ray://head:10001, auto; without an address on this machine alone. All "
         "machines must see the data folder under the same path",
     )
     parser.add_argument(
@@ -101,7 +97,7 @@ def add_ray_options(parser):
     parser.add_argument("--cpus", type=at_least(1), help="with --ray: processors of each worker")
 
 
-def add_article_arguments(parser, *names):
+def add_article_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
     """Adds the article's positional arguments, of: seq_length, classes, height, width."""
     known = {
         "seq_length": (at_least(2), "frames that the LSTM sees of a clip"),
@@ -114,7 +110,7 @@ def add_article_arguments(parser, *names):
         parser.add_argument(name, type=kind, help=text)
 
 
-def add_checkpoint_arguments(parser):
+def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what a script that uses a checkpoint takes: seq_length, classes, checkpoint, --weights,
     --precision."""
     add_weights_option(parser, default=None)
@@ -123,7 +119,7 @@ def add_checkpoint_arguments(parser):
     parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
 
 
-def check_checkpoint(file, seq_length, classes):
+def check_checkpoint(file: Any, seq_length: int, classes: int) -> None:
     """Raises UsageError unless a checkpoint.Checkpoint was trained on sequences of this length, of
     InceptionV3's features, and so many classes."""
     for what, given, trained in (
@@ -134,40 +130,40 @@ def check_checkpoint(file, seq_length, classes):
             raise UsageError(f"{file.path} was trained on {what.format(trained)}, not {given}")
     if file.arguments["features_length"] != FEATURES_LENGTH:
         raise UsageError(
-            f"{file.path} was trained on {file.arguments['features_length']} features of a frame; InceptionV3 "
-            f"gives {FEATURES_LENGTH}"
+            f"{file.path} was trained on {file.arguments['features_length']} features of a frame; "
+            f"InceptionV3 gives {FEATURES_LENGTH}"
         )
 
 
-def at_least(minimum, maximum=None):
-    """An argparse type: a whole number not below `minimum` and, if given, not above `maximum`."""
+def at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """An argparse type: an integer not below `minimum` and, if given, not above `maximum`."""
 
-    def whole_number(text):
+    def integer(text: str) -> int:
         try:
             value = int(text)
         except ValueError:  # also of thousands of digits
-            raise argparse.ArgumentTypeError(f"'{text:.40}' is no whole number") from None
+            raise argparse.ArgumentTypeError(f"'{text:.40}' is not an integer") from None
         if value < minimum:
             raise argparse.ArgumentTypeError(f"{text:.40} is below {minimum}")
         if maximum is not None and value > maximum:
             raise argparse.ArgumentTypeError(f"{text:.40} is above {maximum}")
         return value
 
-    return whole_number
+    return integer
 
 
-def fraction(text):
+def fraction(text: str) -> float:
     """An argparse type: a number above 0 and below 1."""
     try:
         value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number") from None
+        raise argparse.ArgumentTypeError(f"'{text:.40}' is not a number") from None
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
-def seconds(text):
+def seconds(text: str) -> Fraction:
     """An argparse type: a time of at least a millisecond in seconds, as an exact fraction: 2.5, 1001/30."""
     try:
         # Of 1e99999999 Fraction would write out all digits, for hours.
@@ -176,32 +172,30 @@ def seconds(text):
         value = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise argparse.ArgumentTypeError(
-            f"'{text:.40}' is no number of seconds; give one like 3, 2.5 or "
-            f"1001/30, of at most 9 digits on either side"
+            f"'{text:.40}' is not a number of seconds; give one like 3, 2.5 or 1001/30, with at most 9 "
+            f"digits on either side"
         ) from None
     if value < Fraction(1, 1000):
         raise argparse.ArgumentTypeError(f"{text} is less than 0.001 seconds")
     return value
 
 
-def names(known=None):
+def names(known: Iterable[str] | None = None) -> Callable[[str], tuple[str, ...]]:
     """An argparse type: names between commas, of the known ones if given; a tuple without repetitions."""
 
-    def split(text):
+    def split(text: str) -> tuple[str, ...]:
         found = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
         unknown = [name for name in found if known is not None and name not in known]
         if unknown or not found:
-            raise argparse.ArgumentTypeError(
-                f"'{text}': {', '.join(unknown) or 'nothing'} is none of {', '.join(known)}"
-                if known is not None
-                else "no name"
-            )
+            given = f"{', '.join(unknown)} in '{text}'" if unknown else f"'{text}'"
+            expected = f"one or more of {', '.join(known)}" if known is not None else "names between commas"
+            raise argparse.ArgumentTypeError(f"{given}: expected {expected}")
         return found
 
     return split
 
 
-def run(work, debug=False):
+def run(work: Callable[[], int | None], debug: bool = False) -> int:
     """Calls work() and returns the exit code: its own (None is 0), or the code of what it raised, said in one
     line. debug: its traceback, too."""
     if hasattr(sys.stdout, "reconfigure"):
@@ -222,17 +216,15 @@ def run(work, debug=False):
             if isinstance(error, (OSError, ValueError, RuntimeError)):
                 return fail(error_text(error), 1)
             if isinstance(error, Exception):
-                place = error.__traceback__
-                while place.tb_next:
-                    place = place.tb_next
-                where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{os.path.basename(place.filename)}:{place.lineno}"
                 text = " ".join(str(error).split())
                 return fail(f"unexpected {type(error).__name__} at {where}: {text}; --debug tells more", 1)
             raise
 
 
 @contextlib.contextmanager
-def stoppable():
+def stoppable() -> Iterator[list[int]]:
     """A `with` block that the signals of STOPPING end with a KeyboardInterrupt, so that whatever is in hand
     is tidied up. Yields a list of those that came."""
     stopped = []
@@ -259,9 +251,9 @@ def stoppable():
             signal.signal(signum, handler)
 
 
-def print_traceback(error):
+def print_traceback(error: BaseException) -> None:
     """Prints an exception's traceback on stderr, with what it arose from, even where a message hides that."""
-    link = error
+    link: BaseException | None = error
     while link is not None:
         link.__suppress_context__ = link.__cause__ is not None
         link = link.__cause__ or link.__context__
@@ -270,7 +262,7 @@ def print_traceback(error):
             print(line, file=sys.stderr)
 
 
-def fail(message, code):
+def fail(message: object, code: int) -> int:
     """Prints one line on stderr and returns `code`."""
     with contextlib.suppress(OSError):  # the terminal may be gone
         print(f"error: {str(message).strip()}", file=sys.stderr)

@@ -1,31 +1,32 @@
-"""Advisory locks on files of their own: held until they are let go, or until the process dies, however it
+"""Advisory locks on files of their own: held until they are released, or until the process dies, however it
 dies.
 
-flock, which also keeps two threads of one process apart. NFS makes it a lock of the server's, for which the
-file must be open for writing.
+They are made with flock, which also keeps two threads of one process apart. NFS makes it a lock of the
+server's, for which the file must be open for writing.
 """
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
+
+from vidclass import platform
 
 UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL}
 
 
 class Unsupported(OSError):
-    """The file system knows no locks."""
+    """The file system, or the system, has no locks."""
 
 
-def take(path, shared=False):
+def take(path: str, shared: bool = False) -> int:
     """Locks a file, which is made if there is none. Returns what `release` wants. Raises BlockingIOError if
     someone else holds the lock (both may if both are `shared`), Unsupported, or OSError, naming the file."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | platform.NO_FOLLOW, 0o666)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(errno.EINVAL, "no plain file, delete it", path)
+                raise OSError(errno.EINVAL, "not a plain file, delete it", path)
             _flock(descriptor, shared, path)
             if _is_at(descriptor, path):
                 return descriptor
@@ -40,9 +41,12 @@ def take(path, shared=False):
         os.close(descriptor)  # its holder removed it between our opening and locking it
 
 
-def take_folder(path, shared=False):
+def take_folder(path: str, shared: bool = False) -> int:
     """Locks a folder itself, for one in which no file can be made. As `take`."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = platform.open_folder(path)
+    except OSError as error:
+        raise _named(error, path) from None
     try:
         _flock(descriptor, shared, path)
     except BaseException:
@@ -51,28 +55,33 @@ def take_folder(path, shared=False):
     return descriptor
 
 
-def release(descriptor, path=None):
-    """Lets go of a lock; path: of its file, which is removed unless others hold the lock, too."""
+def release(descriptor: int, path: str | None = None) -> None:
+    """Gives back a lock; path: of its file, which is removed unless others hold the lock, too."""
     try:
         if path:
             with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                platform.lock_file(descriptor)
                 if _is_at(descriptor, path):
                     os.remove(path)
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once: a child that is starting may have a copy
+            platform.unlock_file(descriptor)  # at once: a child that is starting may have a copy
     finally:
         os.close(descriptor)
 
 
 def _flock(descriptor, shared, path):
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        platform.lock_file(descriptor, shared)
     except BlockingIOError:
         raise
     except OSError as error:
-        kind = Unsupported if error.errno in UNSUPPORTED else OSError
-        raise kind(error.errno, error.strerror, path) from None
+        raise _named(error, path) from None
+
+
+def _named(error, path):
+    """The error with the file that it is about; Unsupported where there are no locks."""
+    kind = Unsupported if error.errno in UNSUPPORTED else OSError
+    return kind(error.errno, error.strerror, path)
 
 
 def _is_at(descriptor, path):

@@ -1,22 +1,25 @@
 """Work in threads, as much at once as there are processors and no more, however much there is to do."""
 
-import os
 import queue
 import threading
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
 
-from vidclass import processes
+from vidclass import platform, processes
 
 
-def each(work, items, threads=None):
+def each(
+    work: Callable, items: Iterable, threads: int | None = None
+) -> Generator[tuple[Any, Future], None, None]:
     """Yields (item, finished future of work(item)) of all items, as they are done. threads: at once (None:
     one a processor).
 
     To be closed (contextlib.closing) by whoever may stop early: what has begun is then waited for, the rest
     is not begun.
     """
-    threads = threads or len(os.sched_getaffinity(0))
-    items, waiting = iter(items), {}
+    threads = threads or platform.cpu_count()
+    items, waiting = iter(items), {}  # waiting: {future: item}
     pool = ThreadPoolExecutor(threads)
     try:
         while True:
@@ -37,10 +40,10 @@ def each(work, items, threads=None):
         pool.shutdown(cancel_futures=True)
 
 
-def run_ahead(iterable, length=0):
-    """Yields the iterable's items, up to `length` of which a thread makes ahead (0: any number). Its
-    exceptions come through."""
-    items = queue.Queue(length)
+def run_ahead(iterable: Iterable, length: int = 0) -> Generator:
+    """Yields the iterable's items, which a thread takes from it ahead of time, at most `length` of them (0:
+    any number). The iterable's exceptions are raised here."""
+    items: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(length)
     stopped = threading.Event()
 
     def put(item):

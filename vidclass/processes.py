@@ -5,25 +5,26 @@ All of them are in the process group of a guard, a shell that waits for the end 
 process holds the other side, and then kills its group. A child enters the group before it becomes another
 program, so there is no moment at which it could be missed. (PR_SET_PDEATHSIG would end it with the thread
 that started it; pools end theirs.) Ctrl-C in a terminal reaches none of them: we end them ourselves, and know
-that we did.
+that we did. Where a system has no process groups, children are ended when this process exits in good order.
 """
 
 import atexit
 import contextlib
-import functools
-import os
 import subprocess
-import sys
 import threading
 import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from vidclass import platform
 
 GUARD = "trap '' HUP INT QUIT TERM; read -r line; kill -9 0"
 _lock = threading.Lock()
-_guard = None
-_children = weakref.WeakSet()
+_guard: subprocess.Popen | None = None
+_children: weakref.WeakSet[subprocess.Popen] = weakref.WeakSet()
 
 
-def popen(command, **options):
+def popen(command: list[str], **options: Any) -> subprocess.Popen:
     """A subprocess.Popen that dies with this process."""
     child = _start(subprocess.Popen, command, options)
     _children.add(child)
@@ -31,7 +32,7 @@ def popen(command, **options):
 
 
 @contextlib.contextmanager
-def running(command, **options):
+def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
     """A `with` block with a process started by popen, which has ended when it ends: by itself, or killed if
     an exception leaves the block."""
     child = popen(command, **options)
@@ -45,23 +46,25 @@ def running(command, **options):
         child.wait()
 
 
-def run(command, **options):
+def run(command: list[str], **options: Any) -> subprocess.CompletedProcess:
     """subprocess.run, of a process that dies with this one."""
     return _start(subprocess.run, command, options)
 
 
-def kill_all():
-    """Kills what popen has started and what still runs: for those who gather their threads after an
+def kill_all() -> None:
+    """Kills what popen has started and what still runs: for whoever waits for threads after an
     interruption."""
     for child in list(_children):
         child.kill()
 
 
 def _start(start, command, options):
+    if not platform.has_process_groups():
+        return start(command, **options)
     while True:
         guard = _running_guard()
         try:
-            return start(command, **_in_group(guard.pid), **options)
+            return start(command, **platform.in_process_group(guard.pid), **options)
         except PermissionError:
             if guard.poll() is None:
                 raise
@@ -72,20 +75,13 @@ def _running_guard():
     with _lock:
         if _guard is None or _guard.poll() is not None:
             _guard = subprocess.Popen(
-                ["/bin/sh", "-c", GUARD],
+                [platform.SHELL, "-c", GUARD],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                **_in_group(0),
+                **platform.in_process_group(0),
             )
         return _guard
-
-
-def _in_group(number):
-    if sys.version_info >= (3, 11):
-        return {"process_group": number}
-    # A system call alone: no Python code runs after the fork.
-    return {"preexec_fn": functools.partial(os.setpgid, 0, number)}
 
 
 @atexit.register
@@ -93,8 +89,10 @@ def _dismiss():
     """Ends the guard, and with it whoever is left."""
     global _guard
     guard, _guard = _guard, None
-    if guard is not None:
-        guard.stdin.close()
+    if guard is None:
+        kill_all()
+    else:
+        guard.stdin.close()  # type: ignore[union-attr]
         guard.wait()
 
 
@@ -105,8 +103,8 @@ def _forget():
     guard, _guard, _lock = _guard, None, threading.Lock()
     _children.clear()
     if guard is not None:
-        guard.stdin.close()
+        guard.stdin.close()  # type: ignore[union-attr]
         guard.returncode = 0  # not its to wait for
 
 
-os.register_at_fork(after_in_child=_forget)
+platform.after_fork_in_child(_forget)

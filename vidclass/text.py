@@ -3,30 +3,31 @@
 import numpy as np
 
 
-def clock(seconds, separator=".", hour_digits=1):
+def clock(seconds: float, separator: str = ".", hour_digits: int = 1) -> str:
     """Seconds as 1:02:03.456."""
     hours, rest = divmod(milliseconds(seconds), 3600000)
     return f"{hours:0{hour_digits}d}:{rest // 60000:02d}:{rest // 1000 % 60:02d}{separator}{rest % 1000:03d}"
 
 
-def milliseconds(seconds):
+def milliseconds(seconds: float) -> int:
     """Seconds as a whole number of milliseconds."""
     return round(seconds * 1000)
 
 
-def one_line(text):
+def one_line(text: str) -> str:
     """Text without what would end a line or is no character in XML."""
-    return "".join(
-        " "
-        if c in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029" or ord(c) < 32
-        else "\ufffd"
-        if "\ud800" <= c <= "\udfff" or c in "\ufffe\uffff"
-        else c
-        for c in text
-    )
+    return "".join(_spaced(c) for c in text)
 
 
-def class_lines(classes, probabilities, nb_to_return=5):
+def _spaced(c):
+    if c in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029" or ord(c) < 32:
+        return " "
+    return "\ufffd" if "\ud800" <= c <= "\udfff" or c in "\ufffe\uffff" else c
+
+
+def class_lines(
+    classes: list[str], probabilities: np.ndarray | list[float], nb_to_return: int = 5
+) -> list[str]:
     """The likeliest classes, best first, as a list of lines "Football: 0.97"."""
     probabilities = np.ravel(probabilities)
     if len(probabilities) != len(classes):

@@ -29,7 +29,7 @@ from vidclass.dataset.labels import read_labels
 from vidclass.recording.exporters import WRITERS
 from vidclass.recording.overlay import color, draw_lines
 from vidclass.recording.results import is_formula, warn_of_rate
-from vidclass.recording.windows import classify_windows
+from vidclass.recording.windows import WindowSpec, classify_windows
 from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.probe import probe
 from vidclass.video.reader import FrameReader
@@ -87,7 +87,11 @@ def test_the_same_frame_gives_the_same_features_in_training_and_at_work(project)
                 return np.array([[0.5, 0.5]])
 
         reader = FrameReader(project / f"data/test/{class_name}/{class_name}_test_0.mp4")
-        list(classify_windows(reader, network, Recorder(), LENGTH, Fraction(25), ["a", "b"], quiet=True))
+        list(
+            classify_windows(
+                reader, network, Recorder(), WindowSpec(LENGTH, Fraction(25), Fraction(25)), quiet=True
+            )
+        )
         assert len(captured) == 1 and captured[0].shape == saved.shape
         cosine = (
             (captured[0] * saved).sum(1) / np.linalg.norm(captured[0], axis=1) / np.linalg.norm(saved, axis=1)
@@ -338,7 +342,7 @@ def test_smoothed_the_corner_the_strip_and_the_table_agree(project, match, monke
         drawn.append((lines, colors))
         draw(frame, lines, colors)
 
-    monkeypatch.setattr("vidclass.recording.overlay.draw_lines", record)
+    monkeypatch.setattr("vidclass.recording.result_video.draw_lines", record)
     result = run(
         match,
         "clasify.py",

@@ -9,9 +9,9 @@ from fractions import Fraction
 import pytest
 from conftest import assert_one_line_error, count_frames, run, variable_rate
 
-from cut_clips import check_start, frame_time, open_recording
 from vidclass import locks
 from vidclass.dataset.labels import Label
+from vidclass.dataset.recording_labels import check_start, frame_time, open_recording
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough
 from vidclass.video.probe import probe
 
@@ -287,12 +287,12 @@ def test_one_run_at_a_time(recordings, tmp_path):
     [
         ("0,5,A\n4,8,B\n", "labels.csv, line 2: overlaps line 1"),
         ("0,5,A\n5,18,B\n", "line 2: ends at 18.000 s, but"),
-        ("0,5,A\n5,x,B\n", "line 2: 'x' is no time"),
+        ("0,5,A\n5,x,B\n", "line 2: 'x' is not a time"),
         ("0,0.5,A\n", "no label is as long as a clip of 25 frames"),
         ("0,4,A\n5,5.5,B\n", "class B would get no clip, its longest label has 0.500 s and a clip 1.000 s"),
         ("0,4,A\n17,,B\n", "line 2: starts at 17.000 s, but"),
         (",18,A\n", "line 1: ends at 18.000 s, but"),
-        ("O,18,A\n", "line 1: 'O' is no time"),
+        ("O,18,A\n", "line 1: 'O' is not a time"),
     ],
 )
 def test_bad_labels(recordings, tmp_path, labels, mentions):
@@ -311,7 +311,7 @@ def test_bad_files_and_usage(recordings, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/clips.csv").write_text("train,A\n")
     assert_one_line_error(
-        cut(tmp_path, recordings / "25.mp4"), 1, "clips.csv: a row that is none of ours, train,A"
+        cut(tmp_path, recordings / "25.mp4"), 1, "clips.csv: a row that cut_clips.py did not write, train,A"
     )
 
 
@@ -359,7 +359,7 @@ def test_classes_that_look_alike_are_named(recordings, tmp_path, options):
 @pytest.fixture
 def late(recordings, monkeypatch):
     """A recording of 16 s whose picture begins at 2.01 s, a quarter of a frame after frame 50."""
-    monkeypatch.setattr("vidclass.video.cutting.first_picture", lambda path, fps: 2.01)
+    monkeypatch.setattr("vidclass.dataset.recording_labels.first_picture", lambda path, fps, limits: 2.01)
     return recordings / "25.mp4"
 
 

@@ -8,10 +8,11 @@ import subprocess
 import pytest
 from conftest import assert_one_line_error, run
 
-from cut_clips import cut_clips, open_recording
+from cut_clips import CutOptions, cut_clips
 from vidclass import atomic
 from vidclass.dataset import clips_csv
 from vidclass.dataset.data_file import read_data_file, write_data_file
+from vidclass.dataset.recording_labels import open_recording
 from vidclass.video.ffmpeg import find_ffmpeg
 
 LABELS = "0,4,Football\n4,7,Commercial\n7,10,Football\n10,14,Commercial\n14,16,Football\n"
@@ -46,14 +47,14 @@ def quick(monkeypatch):
     """Clips are files that say what they should show: encoding takes no time."""
 
     class Cutter:
-        def __init__(self, recording, fps):
+        def __init__(self, recording, fps, limits):
             self.recording = recording
 
         def cut(self, start, frames, path):
             with atomic.atomic_write(path) as partial, open(partial, "w") as file:
                 file.write(f"{os.path.getsize(self.recording)} {float(start):.3f} {frames}")
 
-    monkeypatch.setattr("vidclass.video.cutting.ClipCutter", Cutter)
+    monkeypatch.setattr("vidclass.dataset.cut_steps.ClipCutter", Cutter)
 
 
 def cut(folder, recording, *options, labels=LABELS, seconds=1):
@@ -357,7 +358,7 @@ def test_killed_at_any_step(match_recording, tmp_path, quick, monkeypatch, label
     """Stopped before each change of a file while it replaces clips, and run again, it ends as if
     undisturbed."""
     source = open_recording(match_recording)
-    monkeypatch.setattr("cut_clips.open_recording", lambda path: source)
+    monkeypatch.setattr("vidclass.dataset.recording_labels.open_recording", lambda path, limits: source)
     start = tmp_path / "start"
     start.mkdir()
     assert cut(start, match_recording, "--test-split", 0.4).returncode == 0
@@ -374,7 +375,9 @@ def test_killed_at_any_step(match_recording, tmp_path, quick, monkeypatch, label
 
     def again(folder):
         monkeypatch.chdir(folder)
-        return cut_clips(match_recording, "labels.csv", seconds, seed=3, quiet=True)
+        return cut_clips(
+            match_recording, "labels.csv", CutOptions(seconds=seconds, seed=3, quiet=True)
+        ).failed
 
     shutil.copytree(start, tmp_path / "undisturbed")
     assert again(tmp_path / "undisturbed") == 0
@@ -448,6 +451,9 @@ def test_names_in_clips_csv_are_names(match_recording, tmp_path, quick, row):
     (tmp_path / "data/clips.csv").write_text(row.replace("/x.mp4", str(match_recording)) + "\n")
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     assert_one_line_error(
-        cut(tmp_path, match_recording), 1, "data/clips.csv: a row that is none of ours, ", "(line 1: "
+        cut(tmp_path, match_recording),
+        1,
+        "data/clips.csv: a row that cut_clips.py did not write, ",
+        "(line 1: ",
     )
     assert sorted(str(path) for path in tmp_path.rglob("*") if path.name != "labels.csv") == before

@@ -12,8 +12,10 @@ import cv2
 import pytest
 from conftest import ROOT, assert_one_line_error, count_frames
 
-from extract_files import extract_files
+from extract_files import SplitOptions, extract_files
 from vidclass.video.ffmpeg import find_ffmpeg
+
+QUIET = SplitOptions(quiet=True)
 
 
 def rows(folder):
@@ -56,12 +58,12 @@ def test_frames_and_csv(football, tmp_path, run_script, extension):
 
 def test_a_second_run_redoes_nothing_that_is_complete(football, tmp_path):
     os.chdir(tmp_path)
-    assert extract_files("mp4", quiet=True) == 0
+    assert extract_files("mp4", QUIET).failed == 0
     before, table = jpegs(football), rows(tmp_path)
     victim = "Football_train_10-0007.jpg"
     (football / victim).unlink()
     os.remove(tmp_path / "data" / "data_file.csv")
-    assert extract_files("mp4", quiet=True) == 0
+    assert extract_files("mp4", QUIET).failed == 0
     after = jpegs(football)
     assert set(after) == set(before) and rows(tmp_path) == table
     changed = {name for name in before if before[name] != after[name]}
@@ -70,14 +72,14 @@ def test_a_second_run_redoes_nothing_that_is_complete(football, tmp_path):
 
 def test_a_replaced_clip_is_extracted_again_and_its_features_forgotten(football, tmp_path, make_clip):
     os.chdir(tmp_path)
-    extract_files("mp4", quiet=True)
+    extract_files("mp4", QUIET)
     stale = tmp_path / "data/sequences/299x299-random/train/Football/Football_train_10-5-features.npy"
     other = stale.with_name("Football_train_1-5-features.npy")
     stale.parent.mkdir(parents=True)
     for path in (stale, other):
         path.write_bytes(b"")
     make_clip("data/train/Football/Football_train_10.mp4", 1, source="color=red")
-    extract_files("mp4", quiet=True)
+    extract_files("mp4", QUIET)
     assert ("train", "Football", "Football_train_10", "25") in rows(tmp_path)
     frames = [name for name in jpegs(football) if name.startswith("Football_train_10-")]
     assert len(frames) == 25  # those of the longer clip before are gone
@@ -88,27 +90,27 @@ def test_a_replaced_clip_is_extracted_again_and_its_features_forgotten(football,
 
 def test_another_extension_adds_to_the_csv(football, tmp_path, make_clip):
     os.chdir(tmp_path)
-    extract_files("mp4", quiet=True)
+    extract_files("mp4", QUIET)
     make_clip("data/train/Commercial/spot.avi", 1, "30", "200x100")
-    extract_files("avi", quiet=True)
+    extract_files("avi", QUIET)
     assert len(rows(tmp_path)) == 5 and ("train", "Commercial", "spot", "30") in rows(tmp_path)
 
 
 def test_rows_of_deleted_clips_go_and_rows_of_kept_frames_stay(football, tmp_path):
     os.chdir(tmp_path)
-    extract_files("mp4", quiet=True)
+    extract_files("mp4", QUIET)
     for path in football.glob("Football_train_11*"):
         path.unlink()
     (football / "Football_train_10.mp4").unlink()
-    extract_files("mp4", quiet=True)
+    extract_files("mp4", QUIET)
     assert [row[2] for row in rows(tmp_path)] == ["Football_test_1", "Football_train_1", "Football_train_10"]
 
 
 def test_two_clips_of_one_name(football, tmp_path, make_clip, capsys):
     os.chdir(tmp_path)
-    extract_files("mp4", quiet=True)
+    extract_files("mp4", QUIET)
     make_clip("data/train/Football/Football_train_1.avi", 2)
-    assert extract_files("avi", quiet=True) == 1
+    assert extract_files("avi", QUIET).failed == 1
     assert "Football_train_1.mp4 beside it" in capsys.readouterr().err
     assert ("train", "Football", "Football_train_1", "25") in rows(tmp_path)
 
@@ -141,9 +143,9 @@ def test_bad_clips_are_named_and_the_rest_goes_on(football, tmp_path, run_script
 
 def test_a_clip_replaced_by_a_broken_one_loses_its_row(football, tmp_path):
     os.chdir(tmp_path)
-    extract_files("mp4", quiet=True)
+    extract_files("mp4", QUIET)
     (football / "Football_train_1.mp4").write_text("broken")
-    assert extract_files("mp4", quiet=True) == 1
+    assert extract_files("mp4", QUIET).failed == 1
     assert "Football_train_1" not in [row[2] for row in rows(tmp_path)]
 
 
@@ -195,7 +197,7 @@ def test_any_class_and_clip_name(make_clip, tmp_path):
     os.chdir(tmp_path)
     for name in ("100%d", "[a]*?", "naïve 足球", "it's", "NA", "null"):
         make_clip(f"data/train/{name}/{name}, {name}.mp4", 0.2)
-    assert extract_files("mp4", quiet=True) == 0
+    assert extract_files("mp4", QUIET).failed == 0
     assert sorted(rows(tmp_path)) == sorted(
         ("train", name, f"{name}, {name}", "5")
         for name in ("100%d", "[a]*?", "naïve 足球", "it's", "NA", "null")

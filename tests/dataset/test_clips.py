@@ -9,13 +9,14 @@ import pytest
 from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, count_frames, run
 
 from data import DataSet
-from extract_files import Extraction
 from vidclass.dataset.clips import find_clips
 from vidclass.dataset.data_file import read_data_file, write_data_file
 from vidclass.dataset.listing import list_unsplit
+from vidclass.dataset.splitting import ClipSplitter
 from vidclass.features import extraction
 from vidclass.names import CLIP_NAME_BYTES
 from vidclass.video.ffmpeg import find_ffmpeg
+from vidclass.video.limits import VideoLimits
 from vidclass.video.reader import FrameReader
 
 
@@ -304,7 +305,7 @@ def test_a_list_that_tells_of_a_billion_frames_takes_no_memory(folder):
 
 def test_clips_that_are_done_leave_nothing_in_memory(folder, monkeypatch):
     """No process, no future for each of those that are done, or that wait."""
-    extraction = Extraction(folder / "data", 100)
+    splitter = ClipSplitter(folder / "data", VideoLimits())
     for clip, path in find_clips(folder / "data", "mp4").clips:
-        assert extraction.split(clip, path)[1] is False
-    assert not extraction._running
+        assert not splitter.split(clip, path).failed
+    assert not splitter._running

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidclass.dataset.label_formats import parse_time
+from vidclass.dataset.label_rows import parse_time
 from vidclass.dataset.labels import fill_gaps, read_labels
 from vidclass.text import clock
 
@@ -57,7 +57,7 @@ def test_times(text, seconds):
     ],
 )
 def test_what_is_no_time(text):
-    with pytest.raises(ValueError, match="is no time"):
+    with pytest.raises(ValueError, match="is not a time"):
         parse_time(text)
 
 
@@ -73,7 +73,7 @@ def test_any_text_is_a_time_or_an_error(text):
     try:
         assert 0 <= parse_time(text) < math.inf
     except ValueError as error:
-        assert "no time" in str(error)
+        assert "is not a time" in str(error)
 
 
 @settings(deadline=None, max_examples=200)
@@ -302,8 +302,8 @@ def workbook():
         ),
         ("x.csv", workbook(), "save it as CSV"),
         ("x.xls", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(500), "an old Excel or Office file"),
-        ("x.csv", b"0,25,A\n\0\0\0", "no text; save it as CSV"),
-        ("x.csv", b"\xff\xfe0", "no text"),
+        ("x.csv", b"0,25,A\n\0\0\0", "not text; save it as CSV"),
+        ("x.csv", b"\xff\xfe0", "not text"),
         (
             "x.csv",
             "0,25,Football\n25,44,Fu\xdfball\n".encode("cp1252"),
@@ -357,7 +357,7 @@ def test_other_files_are_refused_by_their_name(tmp_path, name, content, mentions
     "name, text, mentions",
     [
         ("x.csv", "0,25,Football\n20,30,Commercial\n", "line 2: overlaps line 1, which ends at 25.000 s"),
-        ("x.csv", "0,25,Football\n25,x,Commercial\n", "line 2: 'x' is no time"),
+        ("x.csv", "0,25,Football\n25,x,Commercial\n", "line 2: 'x' is not a time"),
         ("x.csv", "start,end,class\n9,8,A\n", "line 2: it ends at 8 and starts at 9"),
         ("x.csv", "0,25\n", "line 1: expected start, end, class, found '0,25'"),
         ("x.csv", "0,25,\n", "line 1: the class is missing"),
@@ -375,9 +375,9 @@ def test_other_files_are_refused_by_their_name(tmp_path, name, content, mentions
                 "start,end,class\n0,22,4,Match\n",
             )
         ),
-        ("x.csv", "O,18,Football\n18,20,A\n", "line 1: 'O' is no time"),
-        ("x.csv", "0:2x,l8,Football\n18,20,A\n", "line 1: '0:2x' is no time"),
-        ("x.csv", "\n# x\nO,18,Football\n", "line 3: 'O' is no time"),
+        ("x.csv", "O,18,Football\n18,20,A\n", "line 1: 'O' is not a time"),
+        ("x.csv", "0:2x,l8,Football\n18,20,A\n", "line 1: '0:2x' is not a time"),
+        ("x.csv", "\n# x\nO,18,Football\n", "line 3: 'O' is not a time"),
         ("x.csv", "0,18,Football\n,20,A\n", "line 2: overlaps line 1, which ends at 18.000 s"),
         ("x.csv", "0,,Football\n18,20,A\n", "line 2: overlaps line 1, which has no end"),
         (
@@ -390,7 +390,7 @@ def test_other_files_are_refused_by_their_name(tmp_path, name, content, mentions
         ("x.csv", f"0,25,{'x' * 250}\n", "can't be a class"),
         ("x.csv", '0,25,"a\nb"\n', "can't be a class"),
         ("x.edl", "0 25 9\n", "line 1: expected start, end and one of the actions 0 (cut)"),
-        ("x.srt", "1\n00:00:00,000 --> 00:00:61,000\nA\n", "line 2: '00:00:61,000' is no time"),
+        ("x.srt", "1\n00:00:00,000 --> 00:00:61,000\nA\n", "line 2: '00:00:61,000' is not a time"),
     ],
 )
 def test_errors_name_the_line(tmp_path, name, text, mentions):

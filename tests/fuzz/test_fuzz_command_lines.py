@@ -7,7 +7,6 @@ from conftest import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidclass.video.limits import MAX_PIXELS
 
 SCRIPTS = {
     "extract_files.py": ["mp4", ".MP4", "--max-frames", "--max-pixels"],
@@ -89,10 +88,7 @@ ANY = [
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_command_lines(tmp_path, monkeypatch, script):
-    monkeypatch.setattr(
-        "vidclass.video.limits.MAX_PIXELS", MAX_PIXELS
-    )  # --max-pixels sets it for the whole process
+def test_command_lines(tmp_path, script):
     folder = tmp_path / "project"
     (folder / "data/train/A").mkdir(parents=True)
     (folder / "data/train/A/a.mp4").write_bytes(b"no video")

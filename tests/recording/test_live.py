@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import time
+import types
 from datetime import datetime
 
 import pytest
@@ -13,7 +14,7 @@ from conftest import CLASSES, LENGTH, assert_one_line_error, run
 from vidclass import cli
 from vidclass.recording import live
 from vidclass.video.ffmpeg import find_ffmpeg
-from vidclass.video.limits import MAX_PIXELS
+from vidclass.video.limits import MAX_PIXELS, VideoLimits
 from vidclass.video.reader import read_ppm
 
 
@@ -334,10 +335,9 @@ def sent():
         ("64x48", 64 * 48, True),
     ],
 )
-def test_larger_frames_than_allowed_are_refused(sent, monkeypatch, size, limit, fits):
+def test_larger_frames_than_allowed_are_refused(sent, size, limit, fits):
     """To the pixel: a decoder's own size of 1080 lines is 1088."""
-    monkeypatch.setattr("vidclass.video.limits.MAX_PIXELS", limit)
-    source = live.Source(sent(size), 8, (80, 96, 3), quiet=True)
+    source = live.Source(sent(size), 8, (80, 96, 3), quiet=True, limits=VideoLimits(max_pixels=limit))
     if fits:
         assert [frame.shape for frame in source] == [(80, 96, 3)] * 3
     else:
@@ -355,7 +355,7 @@ def test_huge_frames_are_shrunk_before_they_wait(sent, monkeypatch):
         seen.append(frame.shape if frame is not None else None)
         return frame
 
-    monkeypatch.setattr("vidclass.video.reader.read_ppm", watched)
+    monkeypatch.setattr("vidclass.recording.live.read_ppm", watched)
     assert len(list(live.Source(sent("6000x1000", 2), 8, (80, 96, 3), quiet=True))) == 2
     assert seen == [(1000, 3840, 3)] * 2 + [None]
 
@@ -369,9 +369,8 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch):
         yield from ()
 
     monkeypatch.setattr("vidclass.recording.live.take_groups", take)
-    monkeypatch.setattr("models.ResearchModel.load", lambda path: None)
-    monkeypatch.setattr("extractor.Extractor", lambda *arguments: Camera(0, 0))
-    monkeypatch.setattr(Camera, "extract_batch", lambda self, images: None, raising=False)
+    extractor = types.SimpleNamespace(extract_batch=lambda images: None)
     for shape in ((1080, 1920, 3), (720, 1280, 3), (80, 96, 3)):
-        live.stream("tcp://127.0.0.1:9", "x", 75, ["a", "b"], shape, 3.0, "random")
+        source = live.Source("tcp://127.0.0.1:9", 25, shape)
+        live.stream(source, live.LiveWindows(75, 3.0), None, extractor, ["a", "b"])
     assert asked == [1, 2, 5]

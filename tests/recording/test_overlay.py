@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, Frames
 
-from vidclass.recording.overlay import caption, draw_lines, write_result
+from vidclass.recording.overlay import caption, draw_lines
+from vidclass.recording.result_video import write_frames
 from vidclass.recording.segments import Window
 
 
@@ -41,6 +42,8 @@ def test_frames_are_written_as_soon_as_their_window_is_classified():
             return (np.full((64, 200, 3), number, np.uint8) for number in range(self.count))
 
     class Writer:
+        path = "x.avi"
+
         def write(self, frame):
             written.append(int(frame[-1, -1, 0]))
 
@@ -51,7 +54,7 @@ def test_frames_are_written_as_soon_as_their_window_is_classified():
             yield caption(["a", "b"], window)
 
     # 90 frames were classified. A damaged video may yield more of them when it is decoded once more.
-    write_result(Large(93, 25), Writer(), captions(), "x.avi", quiet=True)
+    write_frames(Large(93, 25), Writer(), captions(), quiet=True)
     assert written == list(range(93)) and seen == [0, 25, 50, 75]
 
 
@@ -75,7 +78,7 @@ def test_a_caption_names_the_likeliest_classes_first_or_the_one_that_is_to_be():
 def test_names_that_are_no_text_are_drawn(name):
     """cv2.getTextSize crashes on half a surrogate pair: in another process, as it would end this one."""
     script = (
-        "import sys, numpy as np; sys.path.insert(0, sys.argv[1]); import overlay\n"
+        "import sys, numpy as np; sys.path.insert(0, sys.argv[1]); from vidclass.recording import overlay\n"
         "frame = np.zeros((96, 128, 3), np.uint8); overlay.draw_lines(frame, [ascii_name + ': 0.97'], [(9, 9, 9)])\n"
         "print(frame.max())"
     ).replace("ascii_name", ascii(name) if len(name) < 9999 else "'W' * 20000")

@@ -15,12 +15,18 @@ import numpy as np
 import pytest
 
 from models import ResearchModel
-from vidclass.recording import html_report
+from vidclass.recording import html_report, timeline_figure
+from vidclass.recording.options import ClassifyOptions
+from vidclass.recording.results import ResultFiles
 from vidclass.recording.segments import Segment, Timeline, Window, find_segments
 from vidclass.training.figures import write_report
 from vidclass.training.metadata import Metadata
 
 HOSTILE = '<script>document.title="hacked"</script>&"\' $x$'
+
+
+def result_files(video, folder):
+    return ResultFiles(video, ClassifyOptions(output=str(folder / "result.avi")))
 
 
 def made(path, classes, rows, fps=25):
@@ -60,7 +66,7 @@ class Page(HTMLParser):
 def test_the_page(make_clip, checkpoint, tmp_path):
     clip = make_clip(f"{HOSTILE.replace('/', '')}.mp4", seconds=6)
     timeline = made(clip, ["Grey", HOSTILE], [(0.9, 0.1)] * 4 + [(0.2, 0.8)] * 2)
-    html_report.write(tmp_path / "result.html", tmp_path / "result.png", timeline, str(checkpoint))
+    html_report.write(result_files(timeline.video, tmp_path), timeline, str(checkpoint))
     text = (tmp_path / "result.html").read_text()
     page = Page(text)
     assert (
@@ -120,11 +126,11 @@ def test_curves_of_a_long_recording_are_means():
     random = np.random.default_rng(0)
     share = random.random(20000)
     timeline = made("x.mp4", ["a", "b"], np.stack([share, 1 - share], 1))
-    edges, values = html_report.curves(timeline)
-    assert len(values) == html_report.COLUMNS and len(edges) == len(values) + 1
+    edges, values = timeline_figure.curves(timeline)
+    assert len(values) == timeline_figure.COLUMNS and len(edges) == len(values) + 1
     assert edges[0] == 0 and edges[-1] == 20000 and (np.diff(edges) > 0).all()
     np.testing.assert_allclose((values[:, 0] * np.diff(edges)).sum(), share.sum())
-    edges, values = html_report.curves(made("x.mp4", ["a", "b"], [(0.3, 0.7), (0.6, 0.4)]))
+    edges, values = timeline_figure.curves(made("x.mp4", ["a", "b"], [(0.3, 0.7), (0.6, 0.4)]))
     assert edges.tolist() == [0, 1, 2] and values.tolist() == [[0.3, 0.7], [0.6, 0.4]]
 
 
@@ -132,7 +138,7 @@ def test_curves_of_a_long_recording_are_means():
 def test_the_picture_has_room_for_all_names(classes, length, tmp_path):
     names = [f"{number} {'W' * length}$x$" for number in range(classes)]
     rows = np.random.default_rng(0).dirichlet(np.ones(classes) / 4, 60)
-    html_report.draw(tmp_path / "x.png", made("$a$.mp4", names, rows))
+    timeline_figure.draw(tmp_path / "x.png", made("$a$.mp4", names, rows))
     picture = cv2.imread(str(tmp_path / "x.png"))
     edge = np.concatenate(
         [picture[:2].ravel(), picture[-2:].ravel(), picture[:, :2].ravel(), picture[:, -2:].ravel()]
@@ -198,7 +204,7 @@ def test_a_browser_shows_it_without_a_network(make_clip, checkpoint, tmp_path, w
     """On a phone and on a desk: nothing is wider than the screen, nothing is loaded, nothing is run."""
     clip = make_clip("a.mp4", seconds=6)
     timeline = made(clip, ["Grey", HOSTILE], [(0.9, 0.1)] * 4 + [(0.2, 0.8)] * 2)
-    html_report.write(tmp_path / "result.html", tmp_path / "result.png", timeline, str(checkpoint))
+    html_report.write(result_files(timeline.video, tmp_path), timeline, str(checkpoint))
     # A frame of that width: Chromium's own window is never narrower than 500 pixels.
     (
         tmp_path / "frame.html"

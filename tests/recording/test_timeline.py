@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 import opentimelineio
 import pytest
-from conftest import ROOT
 import srt
 import webvtt
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +23,7 @@ from vidclass.recording.exporters import WRITERS, to_chapters, to_edl, to_json, 
 from vidclass.recording.segments import (
     TRANSITION_LOG_ODDS,
     Segment,
+    Smoothing,
     Timeline,
     Window,
     average_windows,
@@ -127,7 +128,7 @@ def test_smoothing_removes_flicker_and_keeps_what_lasts():
     ]
     plain = find_segments(["a", "b"], windows(rows))
     assert [s.class_name for s in plain] == ["a", "b", "a", "b", "a", "b"]
-    smooth = find_segments(["a", "b"], windows(rows), window_seconds=1.0, min_duration=3)
+    smooth = find_segments(["a", "b"], windows(rows), window_seconds=1.0, smoothing=Smoothing(3))
     assert [(s.start, s.end, s.class_name) for s in smooth] == [(0, 17, "a"), (17, 30, "b")]
     assert smooth[0].probability == pytest.approx((16 * 0.9 + 0.3) / 17)
     # What lasts too short goes even if it is sure, but at the ends, where the recording cuts it.
@@ -135,8 +136,12 @@ def test_smoothing_removes_flicker_and_keeps_what_lasts():
         (25 * i, 25 * i + 25, p)
         for i, p in enumerate([0.01] * 2 + [0.99] * 8 + [0.01] * 2 + [0.99] * 8 + [0.01] * 2)
     ]
-    assert [s.class_name for s in find_segments(["a", "b"], windows(rows), 1.0, 3)] == ["b", "a", "b"]
-    assert [s.class_name for s in find_segments(["a", "b"], windows(rows), 1.0, 2)] == [
+    assert [s.class_name for s in find_segments(["a", "b"], windows(rows), 1.0, Smoothing(3))] == [
+        "b",
+        "a",
+        "b",
+    ]
+    assert [s.class_name for s in find_segments(["a", "b"], windows(rows), 1.0, Smoothing(2))] == [
         "b",
         "a",
         "b",

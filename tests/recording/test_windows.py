@@ -2,6 +2,7 @@
 
 import subprocess
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +11,44 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidclass.features.sampling import evenly_spaced_indices
+from vidclass.recording import steps
 from vidclass.recording.cuts import FeatureCache, find_cuts
+from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.segments import Window, average_windows
-from vidclass.recording.windows import classify_windows, set_times
+from vidclass.recording.windows import WindowSchedule, WindowSpec, classify_windows, set_times
 from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.reader import FrameReader
+
+
+@given(
+    frames=st.integers(1, 400),
+    seq_length=st.integers(1, 20),
+    length=st.fractions(Fraction(1, 2), 60, max_denominator=1001),
+    share=st.fractions(Fraction(1, 20), 1, max_denominator=20),
+)
+def test_the_schedule_reaches_every_frame_of_a_video(frames, seq_length, length, share):
+    """Against counting: whole windows, then the last one, leave no frame out and sample only their own."""
+    schedule = WindowSchedule(WindowSpec(seq_length, length, max(length * share, Fraction(1))))
+    schedule = WindowSchedule(WindowSpec(seq_length, length, min(schedule.spec.hop, length)))
+    covered, number = set(), 0
+    while schedule.end(number) <= frames:
+        start, end = schedule.start(number), schedule.end(number)
+        assert start < end and abs(end - start - length) <= 1 or length < 1
+        samples = schedule.samples(number)
+        assert len(samples) == seq_length and samples == sorted(samples)
+        # On the grid, a sample is taken for an earlier frame by less than a step, rounded up.
+        assert start - schedule.grid - 1 < samples[0] == schedule.first_sample(number) and samples[-1] < end
+        assert schedule.is_complete(number, frames, samples[-1])
+        assert not schedule.is_complete(number, end - 1, samples[-1])
+        assert not schedule.is_complete(number, frames, samples[-1] - 1)
+        assert samples[0] >= schedule.first_needed(number)
+        assert schedule.first_sample(number) <= schedule.first_sample(number + 1)
+        covered.update(range(start, end))
+        number += 1
+    last = schedule.last_window(number, frames)
+    if last is not None:
+        covered.update(range(last, frames))
+    assert covered == set(range(frames))
 
 
 class Numbers:
@@ -24,6 +58,21 @@ class Numbers:
 
     def stream(self, tagged):
         return ((tag, image[0, 0, :1].astype(np.float32)) for tag, image in tagged)
+
+
+def side_by_side(seq_length, length):
+    """Windows of so many frames that do not overlap."""
+    return WindowSpec(seq_length, Fraction(length), Fraction(length))
+
+
+class Timed(Frames):
+    """Frames with times."""
+
+    path = "video.mp4"
+
+    @property
+    def times(self):
+        return np.arange(self.count) / float(self.info.fps)
 
 
 class Sequences:
@@ -51,7 +100,9 @@ class Sequences:
 def test_windows_cover_every_frame_and_sample_it_like_a_clip(count, fps, seconds, length):
     network, length_of_window = Sequences(), Fraction(seconds) * Fraction(fps)
     found = list(
-        classify_windows(Frames(count, fps), Numbers(), network, length, length_of_window, ["a", "b"], True)
+        classify_windows(
+            Frames(count, fps), Numbers(), network, side_by_side(length, length_of_window), quiet=True
+        )
     )
     assert found[0].first_frame == 0 and found[-1].end_frame == count
     assert all(before.end_frame == after.first_frame for before, after in zip(found, found[1:]))
@@ -91,7 +142,9 @@ def test_overlapping_windows_share_their_frames(count, fps, seconds, hop, length
     fps = Fraction(fps)
     window, step = Fraction(seconds) * fps, Fraction(hop) * fps
     found = list(
-        classify_windows(Frames(count, fps), Counting(), network, length, window, ["a", "b"], True, step)
+        classify_windows(
+            Frames(count, fps), Counting(), network, WindowSpec(length, window, step), quiet=True
+        )
     )
     assert seen == sorted(set(seen))  # each frame once
     assert len(seen) <= count / max(float(window / length), 1) + length + 2
@@ -171,9 +224,28 @@ def test_times_are_the_videos(make_clip, tmp_path):
     assert len(times) == frames + 1 and times[frames - 1] == pytest.approx(2.96, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    "seq_length, fps, seconds, hop, frames",
+    [(2, 24, "6/5", "24/25", 222), (3, "30000/1001", "2/5", "8/25", 102), (2, 24, "4/5", "18/25", 193)],
+)
+def test_a_sample_before_its_windows_start_is_not_missed(seq_length, fps, seconds, hop, frames):
+    """On a grid of a fractional step, which no window before has sampled there."""
+    rate = Fraction(fps)
+    spec = WindowSpec(seq_length, Fraction(seconds) * rate, Fraction(hop) * rate)
+    found = list(classify_windows(Frames(frames, rate), Numbers(), Sequences(), spec, quiet=True))
+    assert found[-1].end_frame == frames
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_windows_are_printed_unless_it_is_to_be_quiet(capsys, quiet):
-    list(classify_windows(Frames(100, 25), Numbers(), Sequences(), 5, Fraction(25), ["a", "\x1b[1mb"], quiet))
+    recording = SimpleNamespace(
+        reader=Timed(100, 25),
+        options=ClassifyOptions(quiet=quiet),
+        trained=SimpleNamespace(classes=["a", "\x1b[1mb"]),
+        spec=side_by_side(5, 25),
+        is_written_as_classified=False,
+    )
+    steps.classify(recording, Numbers(), Sequences(), None, None)
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == (0 if quiet else 4) and "\x1b" not in out + err
     assert quiet or out.splitlines()[0] == "0:00:00.000 - 0:00:01.000  \\x1b[1mb: 0.75  a: 0.25"

@@ -160,13 +160,14 @@ def test_an_ffmpeg_that_is_stuck_is_ended(make_clip, tmp_path, monkeypatch):
     """In place of ffmpeg there is a program that says nothing, as one would that waits for a dead network
     share."""
     clip = make_clip("data/train/A/a.mp4")
-    info, passthrough = probe(clip), ffmpeg.passthrough()
+    info = probe(clip)
+    ffmpeg.passthrough()  # asked once
     stuck = tmp_path / "ffmpeg"
     stuck.write_text("#!/bin/sh\nexec sleep 600\n")
     stuck.chmod(stuck.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr("vidclass.video.ffmpeg.find_ffmpeg", lambda: str(stuck))
-    monkeypatch.setattr("vidclass.video.ffmpeg.passthrough", lambda: passthrough)
-    monkeypatch.setattr("vidclass.video.probe.probe", lambda path: info)
+    for module in ("vidclass.video.reader", "vidclass.video.images"):
+        monkeypatch.setattr(f"{module}.probe", lambda path, limits: info)
     monkeypatch.setattr("vidclass.video.watchdog.STALL", 0.4)
     for work in (lambda: list(FrameReader(clip)), lambda: count_frames(clip)):
         with pytest.raises(ValueError, match="a.mp4: ffmpeg made no progress with it for 0.4 s"):

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import os
 import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from vidclass import atomic
@@ -36,12 +37,12 @@ class Cut(NamedTuple):
     fingerprint: str = ""  # of the recording
 
 
-def clip_path(data_dir, cut):
+def clip_path(data_dir: str, cut: Cut) -> str:
     """Where a clip lies."""
     return os.path.join(data_dir, cut.split, cut.class_name, f"{cut.name}.mp4")
 
 
-def fingerprint(path, size=None):
+def fingerprint(path: str | os.PathLike, size: int | None = None) -> str:
     """What a recording is known by, whatever its name: "<size>-<digest>". size: of its beginning, in bytes,
     that counts.
 
@@ -61,13 +62,14 @@ def fingerprint(path, size=None):
     return f"{size}-{digest.hexdigest()[:32]}"
 
 
-def find_recording(cuts, path, mark):
-    """(those of these Cuts that are of a recording, those of another file that had its name). mark: its
-    fingerprint.
+def find_recording(cuts: Iterable[Cut], path: str | os.PathLike, mark: str) -> tuple[list[Cut], list[Cut]]:
+    """(those of these Cuts that are of a recording, those of another file that had its name). mark: the
+    recording's fingerprint.
 
     A recording that has grown since is the same. Rows without a fingerprint are known by their path.
     """
-    real, size, grown = os.path.realpath(path), int(mark.partition("-")[0]), {}
+    real, size = os.path.realpath(path), int(mark.partition("-")[0])
+    grown: dict[str, bool] = {}  # {fingerprint: whether the recording begins with what has it}
 
     def has_grown(old):
         if old not in grown:
@@ -75,7 +77,8 @@ def find_recording(cuts, path, mark):
             grown[old] = old_size < size and fingerprint(path, old_size) == old
         return grown[old]
 
-    same, namesakes = [], []
+    same: list[Cut] = []
+    namesakes: list[Cut] = []
     for cut in cuts:
         same_path = os.path.realpath(cut.recording) == real
         if cut.fingerprint == mark or same_path and (not cut.fingerprint or has_grown(cut.fingerprint)):
@@ -90,7 +93,7 @@ def find_recording(cuts, path, mark):
     return same, namesakes
 
 
-def read(data_dir):
+def read(data_dir: str) -> list[Cut]:
     """The rows of clips.csv, a list of Cut. Raises ValueError, naming the line, if one is damaged."""
     path = os.path.join(data_dir, CLIPS_FILE)
     if not os.path.exists(path):
@@ -104,7 +107,7 @@ def read(data_dir):
         except (ValueError, TypeError, csv.Error) as error:
             found = "" if isinstance(error, csv.Error) else f", {','.join(row):.200}"
             raise ValueError(
-                f"{path}: a row that is none of ours{found} (line {reader.line_num}: {error}); "
+                f"{path}: a row that cut_clips.py did not write{found} (line {reader.line_num}: {error}); "
                 f"mend or delete the file"
             ) from None
     return cuts
@@ -119,24 +122,25 @@ def _check(row):
     check_name(cut.class_name)
     check_name(cut.name)
     if cut.split not in SPLITS or not re.fullmatch(r".*_[0-9]{1,9}", cut.name, re.DOTALL):
-        raise ValueError("no split, or no clip with a number")
-    if not re.fullmatch("[0-9]{1,9}", cut.frames) or int(cut.frames) < 1:
-        raise ValueError("no number of frames")
+        raise ValueError("not a split, or not a clip with a number")
+    frames = row[6]  # still text
+    if not re.fullmatch("[0-9]{1,9}", frames) or int(frames) < 1:
+        raise ValueError("not a number of frames")
     for time in (cut.label_start, cut.start, cut.label_end or "0"):
         # Of 1e-99999999 a Fraction, which times become, would write out all digits.
         if not re.fullmatch(r"\d{1,10}(\.\d{0,40})?(e-\d\d?)?", time, re.ASCII) or float(time) > LONGEST:
-            raise ValueError(f"{time!r:.40} is no time of 0 to {LONGEST} s")
+            raise ValueError(f"{time!r:.40} is not a time of 0 to {LONGEST} s")
     if not re.fullmatch("([0-9]{1,18}-[0-9a-f]{32})?", cut.fingerprint):
-        raise ValueError("no fingerprint")
-    return cut._replace(frames=int(cut.frames))
+        raise ValueError("not a fingerprint")
+    return cut._replace(frames=int(frames))
 
 
-def write(data_dir, cuts):
+def write(data_dir: str, cuts: Iterable[Cut]) -> None:
     """Writes clips.csv, sorted, whole or not at all."""
     atomic.write_text(os.path.join(data_dir, CLIPS_FILE), atomic.csv_text(sorted(cuts)))
 
 
-def remove(data_dir, cuts):
+def remove(data_dir: str, cuts: Sequence[Cut]) -> None:
     """Deletes clips and all that was made of them: rows of data_file.csv, features, notes, frames, at last
     the files.
 

@@ -3,9 +3,11 @@
 import math
 import os
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from vidclass.dataset.label_formats import parse_time, read_rows
+from vidclass.dataset.label_formats import read_rows
+from vidclass.dataset.label_rows import parse_time
 from vidclass.names import CLIP_NAME_BYTES, check_name
 
 # Of a class's name: its clips are called <class>_train_<number>.
@@ -21,7 +23,7 @@ class Label(NamedTuple):
     line: int  # of the file, from 1
 
 
-def read_labels(path, edl_class="Commercial"):
+def read_labels(path: str | os.PathLike, edl_class: str = "Commercial") -> list[Label]:
     """The labels in a file, a list of Label sorted by their start. edl_class: of the stretches that an EDL or
     comskip marks.
 
@@ -62,17 +64,19 @@ def _make_label(line, start, end, class_name):
     return label
 
 
-def check_class(name):
+def check_class(name: str) -> None:
     """Raises ValueError unless this can be the name of a class, and of its folder."""
     try:
         check_name(name, MOST_BYTES)
         if re.search(r"[\r\n]", name):
             raise ValueError("it has more than one line")
     except ValueError as error:
-        raise ValueError(f"{name[:50]!r} can't be a class, it is no name of a folder: {error}") from None
+        raise ValueError(
+            f"{name[:50]!r} can't be a class, it can't be the name of a folder: {error}"
+        ) from None
 
 
-def fill_gaps(labels, seconds, class_name):
+def fill_gaps(labels: Sequence[Label], seconds: float, class_name: str) -> list[Label]:
     """The labels, and a class for all that they leave out of a recording of so many seconds."""
     filled, at = [], 0.0
     for label in [*labels, Label(seconds, math.inf, "", 0)]:

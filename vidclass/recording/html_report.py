@@ -1,97 +1,82 @@
-"""The report on a recording: result.html, one file that opens anywhere, and result.png, the timeline alone."""
+"""The report on a recording: result.html, one file that opens anywhere, beside result.png."""
 
 import base64
 import json
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
 
-import numpy as np
-from matplotlib.ticker import FuncFormatter
-
-from vidclass import atomic, processes
+from vidclass import atomic, platform
 from vidclass.console import count
 from vidclass.recording.overlay import color
+from vidclass.recording.results import ResultFiles
+from vidclass.recording.segments import Timeline
+from vidclass.recording.timeline_figure import curves, draw
 from vidclass.text import clock, one_line
 from vidclass.training.checkpoint import Checkpoint
-from vidclass.training.figures import draw_text, new_figure, shorten
 from vidclass.training.metrics import headline
-from vidclass.video.ffmpeg import find_ffmpeg, input_arguments
-from vidclass.video.probe import has_index
+from vidclass.video.images import still_image
+from vidclass.video.limits import DEFAULT_LIMITS
 
-COLUMNS = 1500  # of the curves at most: what a screen can show
-KEY_FRAMES = 15  # seconds from one to the next at most: encoders' default is 10
 THUMBNAIL = 160  # pixels, width
 HIGHEST = 640  # pixels, of a picture that is higher than wide
 PICTURES = 200  # at most: of the longest segments. Each takes an ffmpeg, a fraction of a second and some 5 kB
 PATIENCE = 60  # seconds for a picture
 STYLE = """
-body { font: 16px/1.4 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 0 auto; padding: 1rem; }
+body { font: 16px/1.4 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 0 auto;
+  padding: 1rem; }
 h1 { font-size: 1.3rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 svg { display: block; width: 100%; } .curves { height: 11rem; border: solid #bbb; border-width: 1px 0; }
-.strip { height: 1.6rem; margin-top: 4px; } .scale { display: flex; justify-content: space-between; color: #666; font-size: .8rem; }
+.strip { height: 1.6rem; margin-top: 4px; }
+.scale { display: flex; justify-content: space-between; color: #666; font-size: .8rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; padding: 0; list-style: none; }
 .chip { display: inline-block; width: .9em; height: .9em; border-radius: 2px; margin-right: .4em; }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .35rem .6rem .35rem 0; vertical-align: top;
-border-bottom: 1px solid #ddd; } .wide { width: 70%; overflow-wrap: anywhere; } th { font-weight: 600; overflow-wrap: break-word; max-width: 9rem; } tr:target { background: #fff3c4; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; padding: .35rem .6rem .35rem 0; vertical-align: top; }
+td, th { border-bottom: 1px solid #ddd; }
+.wide { width: 70%; overflow-wrap: anywhere; }
+th { font-weight: 600; overflow-wrap: break-word; max-width: 9rem; } tr:target { background: #fff3c4; }
 img { display: block; width: 7.5rem; max-width: 26vw; height: auto; } .note { color: #555; font-size: .9rem; }
 """
 
 
-def write(html_path, png_path, timeline, saved_model):
-    """Writes the report on a timeline.Timeline that a checkpoint gave. Raises OSError, naming the file."""
-    atomic.write_text(html_path, to_html(timeline, model_figures(saved_model), thumbnails(timeline)))
-    draw(png_path, timeline)
+def write(files: ResultFiles, timeline: Timeline, saved_model: str) -> None:
+    """Writes result.html and result.png on a timeline that a checkpoint gave. Raises OSError, naming the
+    file."""
+    pictures = thumbnails(timeline)
+    atomic.write_text(files.name("html"), to_html(timeline, model_figures(saved_model), pictures))
+    draw(files.name("png"), timeline)
 
 
-def to_html(timeline, figures, pictures):
+def to_html(timeline: Timeline, figures: list[tuple], pictures: list[bytes | None]) -> str:
     """The page. figures: (name, value) pairs about the model. pictures: a JPEG for each segment, or None."""
-    names, colors = timeline.classes, [f"rgb{color(i)}" for i in range(len(timeline.classes))]
-    seconds = {
-        name: sum(s.end - s.start for s in timeline.segments if s.class_name == name) for name in names
-    }
-    total = sum(seconds.values()) or 1
-    title = escape(one_line(os.path.basename(timeline.video)))
+    colors = [f"rgb{color(number)}" for number in range(len(timeline.classes))]
     chips = {
         name: f'<span class="chip" style="background:{tint}"></span>{escape(one_line(name))}'
-        for name, tint in zip(names, colors)
+        for name, tint in zip(timeline.classes, colors)
     }
-    legend = "".join(
-        f"<li>{chips[name]}: {clock(seconds[name])} ({100 * seconds[name] / total:.1f} %)</li>"
-        for name in names
-    )
-    rows = []
-    for number, (segment, picture) in enumerate(zip(timeline.segments, pictures), 1):
-        image = (
-            f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">'
-            if picture
-            else ""
-        )
-        rows.append(
-            f'<tr id="s{number}"><td>{image}</td><td class="wide">{chips[segment.class_name]}<br>'
-            f'<span class="note">{clock(segment.start)} &ndash; {clock(segment.end)}, '
-            f"{segment.end - segment.start:.1f} s</span></td><td>{segment.probability:.2f}</td></tr>"
-        )
+    rows = [
+        _row(number, segment, chips[segment.class_name], picture)
+        for number, (segment, picture) in enumerate(zip(timeline.segments, pictures), 1)
+    ]
     model = "".join(
         f'<tr><th>{escape(one_line(str(name)))}</th><td class="wide">{escape(one_line(str(value)))}</td></tr>'
         for name, value in figures
     )
-    note = (
-        f'<p class="note">With pictures of the {PICTURES} longest.</p>\n'
-        if len(timeline.segments) > PICTURES
-        else ""
-    )
+    note = ""
+    if len(timeline.segments) > PICTURES:
+        note = f'<p class="note">With pictures of the {PICTURES} longest.</p>\n'
     start, end = timeline.segments[0].start, timeline.segments[-1].end
-    times = "".join(
-        f"<span>{clock(start + (end - start) * part / 4).split('.')[0]}</span>" for part in range(5)
-    )
+    quarters = (start + (end - start) * part / 4 for part in range(5))
+    times = "".join(f"<span>{clock(time).split('.')[0]}</span>" for time in quarters)
+    title = escape(one_line(os.path.basename(timeline.video)))
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{STYLE}</style></head><body>
 <h1>{title}</h1>
 <p>{clock(end - start)}, {count(len(timeline.segments), "segment")}</p>
-<ul class="legend">{legend}</ul>
+<ul class="legend">{_legend(timeline, chips)}</ul>
 <h2>Probability of each class</h2>
 <p class="scale"><span>1</span></p>{_curves(timeline, colors)}<p class="scale"><span>0</span></p>
 {_strip(timeline, colors)}<p class="scale">{times}</p>
@@ -105,6 +90,28 @@ def to_html(timeline, figures, pictures):
 """
 
 
+def _legend(timeline, chips):
+    """How long each class lasts in all, as items of a list."""
+    seconds = dict.fromkeys(timeline.classes, 0.0)
+    for segment in timeline.segments:
+        seconds[segment.class_name] += segment.end - segment.start
+    total = sum(seconds.values()) or 1
+    shares = ((chips[name], time, 100 * time / total) for name, time in seconds.items())
+    return "".join(f"<li>{chip}: {clock(time)} ({share:.1f} %)</li>" for chip, time, share in shares)
+
+
+def _row(number, segment, chip, picture):
+    """A segment's row in the table."""
+    image = ""
+    if picture:
+        image = f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">'
+    return (
+        f'<tr id="s{number}"><td>{image}</td><td class="wide">{chip}<br><span class="note">'
+        f"{clock(segment.start)} &ndash; {clock(segment.end)}, {segment.end - segment.start:.1f} s"
+        f"</span></td><td>{segment.probability:.2f}</td></tr>"
+    )
+
+
 def _curves(timeline, colors):
     """The probabilities over time as SVG: a step line for each class, y from 1 down to 0."""
     start, end = timeline.segments[0].start, timeline.segments[-1].end
@@ -115,10 +122,10 @@ def _curves(timeline, colors):
         path = f"M{x[0]:.1f} {100 - 100 * line[0]:.1f}" + "".join(
             f"V{100 - 100 * value:.1f}H{right:.1f}" for value, right in zip(line, x[1:])
         )
-        lines.append(
-            f'<path d="{path}" fill="none" stroke="{tint}" stroke-width="1.5" vector-effect="non-scaling-stroke"/>'
-        )
-    return f'<svg class="curves" viewBox="0 0 1000 100" preserveAspectRatio="none" role="img">{"".join(lines)}</svg>'
+        style = f'fill="none" stroke="{tint}" stroke-width="1.5" vector-effect="non-scaling-stroke"'
+        lines.append(f'<path d="{path}" {style}/>')
+    box = 'viewBox="0 0 1000 100" preserveAspectRatio="none" role="img"'
+    return f'<svg class="curves" {box}>{"".join(lines)}</svg>'
 
 
 def _strip(timeline, colors):
@@ -127,88 +134,22 @@ def _strip(timeline, colors):
     scale = 1000 / max(end - start, 1e-9)
     parts = []
     for number, segment in enumerate(timeline.segments, 1):
-        said = f"{one_line(segment.class_name)}, {clock(segment.start)} to {clock(segment.end)}"
+        title = escape(f"{one_line(segment.class_name)}, {clock(segment.start)} to {clock(segment.end)}")
         parts.append(
             f'<a href="#s{number}"><rect x="{(segment.start - start) * scale:.2f}" y="0" height="1" '
             f'width="{max((segment.end - segment.start) * scale, 0.5):.2f}" '
-            f'fill="{colors[timeline.classes.index(segment.class_name)]}"><title>{escape(said)}</title></rect></a>'
+            f'fill="{colors[timeline.classes.index(segment.class_name)]}"><title>{title}</title></rect></a>'
         )
     return f'<svg class="strip" viewBox="0 0 1000 1" preserveAspectRatio="none">{"".join(parts)}</svg>'
 
 
-def curves(timeline):
-    """(edges in seconds (n + 1,), probabilities (n, classes)): those of the windows, or means of several
-    where there are more than COLUMNS."""
-    windows = timeline.windows
-    probabilities = np.array([window.probabilities for window in windows])
-    starts = np.array([window.start for window in windows])
-    weights = np.maximum([window.end - window.start for window in windows], 1e-9)
-    first = np.unique(np.linspace(0, len(windows), min(len(windows), COLUMNS), endpoint=False).astype(int))
-    values = (
-        np.add.reduceat(probabilities * weights[:, None], first) / np.add.reduceat(weights, first)[:, None]
-    )
-    return np.append(starts[first], windows[-1].end), values
-
-
-def draw(path, timeline):
-    """Draws the timeline: the probability of each class over time, and the segments; a PNG."""
-    names = [shorten(name) for name in timeline.classes]
-    columns = max(1, min(len(names), int(84 / (max(map(len, names)) + 4))))  # of the legend
-    legend = 0.2 + 0.2 * -(-len(names) // columns)  # inches
-    height = 3.4 + legend
-    figure, save = new_figure(10, height)
-    draw_text(
-        figure,
-        0.06,
-        1 - 0.1 / height,
-        shorten(os.path.basename(timeline.video), 80),
-        fontsize=12,
-        fontweight="bold",
-        va="top",
-    )
-    upper = figure.add_axes((0.06, 1.1 / height, 0.89, 1.9 / height))
-    lower = figure.add_axes((0.06, 0.5 / height, 0.89, 0.45 / height), sharex=upper)
-    edges, values = curves(timeline)
-    lines = [
-        upper.stairs(line, edges, baseline=None, linewidth=1.5, color=np.array(color(number)) / 255)
-        for number, line in enumerate(values.T)
-    ]
-    for segment in timeline.segments:
-        lower.axvspan(
-            segment.start,
-            segment.end,
-            color=np.array(color(timeline.classes.index(segment.class_name))) / 255,
-            linewidth=0,
-        )
-    upper.set(xlim=(edges[0], edges[-1]), ylim=(-0.03, 1.03), ylabel="probability")
-    upper.tick_params(labelbottom=False)
-    upper.grid(alpha=0.3)
-    lower.set(yticks=[])
-    lower.xaxis.set_major_formatter(FuncFormatter(lambda x, _: clock(max(x, 0)).split(".")[0]))
-    box = figure.legend(
-        lines,
-        names,
-        loc="upper left",
-        bbox_to_anchor=(0.05, 1 - 0.32 / height),
-        ncol=columns,
-        frameon=False,
-        fontsize=9,
-    )
-    for text in box.get_texts():
-        text.set_parse_math(False)
-    save(path)
-
-
-def thumbnails(timeline):
+def thumbnails(timeline: Timeline) -> list[bytes | None]:
     """A JPEG from the middle of each of the PICTURES longest segments, None for the others and where none can
     be had."""
     segments = timeline.segments
-    longest = set(
-        sorted(range(len(segments)), key=lambda number: segments[number].start - segments[number].end)[
-            :PICTURES
-        ]
-    )
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    by_length = sorted(range(len(segments)), key=lambda number: segments[number].start - segments[number].end)
+    longest = set(by_length[:PICTURES])
+    pool = ThreadPoolExecutor(platform.cpu_count())
     try:
         pictures = {
             number: pool.submit(_picture, timeline.video, (segments[number].start + segments[number].end) / 2)
@@ -219,52 +160,18 @@ def thumbnails(timeline):
         pool.shutdown(cancel_futures=True)
 
 
-def _picture(path, time):
+def _picture(path, time, limits=DEFAULT_LIMITS):
     """A JPEG of a recording's frame at a time in seconds, or None."""
-    # Without an index ffmpeg lands late, up to the next key frame: so it is sent well before, and decodes its
-    # way.
-    seek = time if has_index(path) else max(0.0, time - KEY_FRAMES)
-    command = [
-        find_ffmpeg(),
-        "-nostdin",
-        "-v",
-        "error",
-        "-threads",
-        "1",
-        "-ss",
-        f"{seek:.3f}",
-        "-copyts",
-        "-start_at_zero",
-        *input_arguments(path),
-        "-map",
-        "0:V:0",
-        "-frames:v",
-        "1",
-        "-vf",
-        f"trim=start={time:.3f},scale={THUMBNAIL}:'min(max(trunc({THUMBNAIL}/dar/2)*2,2),{HIGHEST})',setsar=1",
-        "-q:v",
-        "4",
-        "-f",
-        "image2pipe",
-        "-c:v",
-        "mjpeg",
-        "pipe:1",
-    ]
-    try:
-        return (
-            processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE).stdout
-            or None
-        )
-    except subprocess.TimeoutExpired:
-        return None
+    scale = f"scale={THUMBNAIL}:'min(max(trunc({THUMBNAIL}/dar/2)*2,2),{HIGHEST})',setsar=1"
+    return still_image(path, time, scale, limits, PATIENCE)
 
 
-def model_figures(saved_model):
+def model_figures(saved_model: str) -> list[tuple]:
     """What is known of a checkpoint as (name, value) pairs; its accuracy from the report that train.py or
     evaluate.py wrote after it."""
     with Checkpoint(saved_model) as file:
         metadata = file.metadata
-    found = [("checkpoint", saved_model)]
+    found: list[tuple] = [("checkpoint", saved_model)]
     if metadata is None:
         return found
     height, width = metadata.image_shape[:2]

@@ -1,23 +1,34 @@
 """Copies of a recording that have only some of its classes."""
 
-import contextlib
 import os
 import re
-import subprocess
 import sys
+from collections.abc import Collection
+from typing import NamedTuple
 
-from vidclass import atomic, processes
+from vidclass import atomic
 from vidclass.console import count, print
-from vidclass.video.cutting import ENCODE, EVEN, MARGINS, RECORDING_TIMES, first_picture, seek_before
-from vidclass.video.ffmpeg import FfmpegError, find_ffmpeg, input_arguments, passthrough, write_with_ffmpeg
+from vidclass.recording.segments import Timeline
+from vidclass.video.cutting import EVEN, H264, MARGINS, RECORDING_TIMES, first_picture, seek_before
+from vidclass.video.encoders import AAC
+from vidclass.video.ffmpeg import (
+    FIRST_VIDEO,
+    FfmpegError,
+    capture,
+    input_arguments,
+    parts_arguments,
+    passthrough,
+    video_arguments,
+    write_with_ffmpeg,
+)
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.probe import has_index
 from vidclass.video.times import find_times
-from vidclass.video.watchdog import STALL
 
-COPIED = ("-map", "0:V:0", "-map", "0:a?", "-c", "copy")  # streams, as they are
+COPIED = (*FIRST_VIDEO, "-map", "0:a?", "-c", "copy")  # streams, as they are
 
 
-def kept_name(output, recording, exact):
+def kept_name(output: str, recording: str | os.PathLike, exact: bool) -> str:
     """The name of what `keep` writes: result-kept.mp4."""
     extension = os.path.splitext(recording)[1].lower()
     if exact and extension not in (".mp4", ".mkv", ".mov", ".m4v"):
@@ -25,98 +36,106 @@ def kept_name(output, recording, exact):
     return f"{os.path.splitext(output)[0]}-kept{extension}"
 
 
-def keep(timeline, classes, path, exact=False, quiet=False):
+class _Parts(NamedTuple):
+    """What _copy_stretches has written."""
+
+    names: list[str]  # of the files
+    unclean: int  # how many of them but the first begin with an open group of pictures
+
+
+def keep(
+    timeline: Timeline,
+    classes: Collection[str],
+    path: str | os.PathLike,
+    exact: bool = False,
+    quiet: bool = False,
+    limits: VideoLimits = DEFAULT_LIMITS,
+) -> None:
     """Writes a copy of a recording that has only the segments of some classes, sound in step.
 
     Without `exact` nothing is encoded anew: each stretch begins at the key frame at or before its start.
     Raises ValueError if no segment is of these classes, OSError if the copy can't be written.
     """
-    stretches = []
+    stretches = find_stretches(timeline, classes)
+    if not stretches:
+        raise ValueError(f"{path}: not written, nothing in {timeline.video} is {' or '.join(classes)}")
+    total = sum(end - start for start, end in stretches)
+    if exact:
+        arguments = _exact_arguments(timeline, stretches, limits)
+        return write_with_ffmpeg(arguments, path, seconds=None if quiet else total)
+    with atomic.temporary(path, ".parts") as folder:
+        os.mkdir(folder)
+        try:
+            title = None if quiet else f"Preparing {path}"
+            parts = _copy_stretches(timeline, stretches, folder, title, limits)
+            listing = os.path.join(folder, "list")
+            with open(listing, "w", encoding="ascii") as file:
+                file.write("ffconcat version 1.0\n" + "".join(f"file {name}\n" for name in parts.names))
+            write_with_ffmpeg([*parts_arguments(listing), "-map", "0", "-c", "copy"], path)
+        except FfmpegError as error:
+            if "No space left" in error.reason:
+                raise OSError(f"{path}: can't be written ({error.reason})") from None
+            raise OSError(
+                f"{path}: not written, what is in {timeline.video} can't be copied as it is "
+                f"({error.reason}); add --exact to encode it anew"
+            ) from None
+    if parts.unclean:
+        print(
+            f"{path}: at {parts.unclean} of its {count(len(parts.names) - 1, 'seam')} the recording has an "
+            f"open group of pictures; players may garble or leave out what comes first there, so it begins "
+            f"one key frame earlier; --exact cuts cleanly",
+            file=sys.stderr,
+        )
+
+
+def find_stretches(timeline: Timeline, classes: Collection[str]) -> list[list[float]]:
+    """[start, end] in seconds of what is of some classes; segments that touch are one."""
+    stretches: list[list[float]] = []
     for start, end, name, _ in timeline.segments:
         if name in classes and stretches and stretches[-1][1] == start:
             stretches[-1][1] = end
         elif name in classes:
             stretches.append([start, end])
-    if not stretches:
-        raise ValueError(f"{path}: not written, nothing in {timeline.video} is {' or '.join(classes)}")
-    total = sum(end - start for start, end in stretches)
-    if exact:
-        return write_with_ffmpeg(
-            _exact_arguments(timeline, stretches), path, seconds=None if quiet else total
-        )
-    with atomic.temporary(path, ".parts") as parts:
-        os.mkdir(parts)
-        try:
-            names, unclean = _copy_stretches(
-                timeline, stretches, parts, None if quiet else f"Preparing {path}"
-            )
-            with open(os.path.join(parts, "list"), "w", encoding="ascii") as file:
-                file.write("ffconcat version 1.0\n" + "".join(f"file {name}\n" for name in names))
-            write_with_ffmpeg(
-                [
-                    "-protocol_whitelist",
-                    "file,pipe",
-                    "-f",
-                    "concat",
-                    "-i",
-                    f"file:{os.path.join(parts, 'list')}",
-                    "-map",
-                    "0",
-                    "-c",
-                    "copy",
-                ],
-                path,
-            )
-        except FfmpegError as error:
-            if "No space left" in error.reason:
-                raise OSError(f"{path}: can't be written ({error.reason})") from None
-            raise OSError(
-                f"{path}: not written, what is in {timeline.video} can't be copied as it is ({error.reason}); add "
-                f"--exact to encode it anew"
-            ) from None
-    if unclean:
-        print(
-            f"{path}: at {unclean} of its {count(len(names) - 1, 'seam')} the recording has an open group of pictures; players may "
-            f"garble or leave out what comes first there, so it begins one key frame earlier; --exact cuts cleanly",
-            file=sys.stderr,
-        )
+    return stretches
 
 
-def _copy_stretches(timeline, stretches, folder, title):
-    """Copies stretches, (start, end) in seconds, of a recording, each to a file of a folder. title: of the
-    bar, None for none. Returns (the files' names, how many of them but the first begin with an open group of
-    pictures)."""
+def _copy_stretches(timeline, stretches, folder, title, limits):
+    """Copies stretches, [start, end] in seconds, of a recording, each to a file of a folder. title: of the
+    bar, None for none. Returns _Parts."""
     recording = timeline.video
     if not has_index(recording):
         recording = os.path.join(folder, "recording.mkv")  # which has one
         write_with_ffmpeg(
-            ["-fflags", "+genpts", *input_arguments(timeline.video), *COPIED],
+            ["-fflags", "+genpts", *input_arguments(timeline.video, limits), *COPIED],
             recording,
             seconds=timeline.segments[-1].end if title else None,
             title=title,
         )
         # What AVI tells of the order of frames is not enough to keep their times.
-        moved = first_picture(recording, timeline.fps) - first_picture(timeline.video, timeline.fps)
+        before, after = (first_picture(file, timeline.fps, limits) for file in (timeline.video, recording))
+        moved = after - before
         stretches = [(start + moved, end + moved) for start, end in stretches]
     names, unclean = [], 0
     for number, (start, end) in enumerate(stretches):
         part = os.path.join(folder, f"{number}.mkv")  # holds whatever the recording holds
         names.append(os.path.basename(part))
-        key_frame = _key_frame_before(recording, start)
-        _copy(recording, key_frame, end, part)
-        if number and not _begins_anew(part):
+        key_frame = _key_frame_before(recording, start, limits)
+        _copy(recording, key_frame, end, part, limits)
+        if number and not _begins_anew(part, limits):
             # What comes first behind the seam may not be shown: so let it be what is before the stretch.
             unclean += 1
-            _copy(recording, _key_frame_before(recording, key_frame - 0.01), end, part)
-    return names, unclean
+            earlier = _key_frame_before(recording, key_frame - 0.01, limits)
+            _copy(recording, earlier, end, part, limits)
+    return _Parts(names, unclean)
 
 
-def _key_frame_before(recording, time):
+def _key_frame_before(recording, time, limits):
     """When the last key frame is shown that is shown at or before a time, both in seconds; 0 if there is
     none."""
     for margin in MARGINS:
         seek = seek_before(time, margin)
-        times = find_times(recording, ("-skip_frame", "nokey", *RECORDING_TIMES, *seek), until=time + 0.001)
+        key_frames = ("-skip_frame", "nokey", *RECORDING_TIMES, *seek)
+        times = find_times(recording, key_frames, until=time + 0.001, limits=limits)
         if len(times):
             return float(times.max())
         if not seek:
@@ -124,7 +143,7 @@ def _key_frame_before(recording, time):
     return 0.0
 
 
-def _copy(recording, key_frame, end, path):
+def _copy(recording, key_frame, end, path, limits):
     """Copies a recording that has an index from a key frame on, up to what is shown at `end`; both in
     seconds.
 
@@ -133,56 +152,28 @@ def _copy(recording, key_frame, end, path):
     that time (dts_heuristic in ffmpeg's ffmpeg_demux.c), so that it may land one key frame too early.
     """
     for seek in (key_frame + 0.001, key_frame + 0.132):
-        landed = find_times(recording, (*RECORDING_TIMES, "-ss", f"{seek:.6f}", "-noaccurate_seek"), most=1)
+        place = (*RECORDING_TIMES, "-ss", f"{seek:.6f}", "-noaccurate_seek")
+        landed = find_times(recording, place, most=1, limits=limits)
         if len(landed) and abs(landed[0] - key_frame) < 0.002:
             break
     else:
         seek = key_frame + 0.001
     # A millisecond less: the frame that begins at `end` must not come along for a rounded time.
-    write_with_ffmpeg(
-        [
-            "-ss",
-            f"{seek:.6f}",
-            "-t",
-            f"{end - seek - 0.001:.6f}",
-            *input_arguments(recording),
-            *COPIED,
-            "-avoid_negative_ts",
-            "make_zero",
-        ],
-        path,
-    )
+    stretch = ("-ss", f"{seek:.6f}", "-t", f"{end - seek - 0.001:.6f}")
+    output = (*COPIED, "-avoid_negative_ts", "make_zero")
+    write_with_ffmpeg([*stretch, *input_arguments(recording, limits), *output], path)
 
 
-def _begins_anew(part):
+def _begins_anew(part, limits):
     """Whether a video begins with a picture that leaves nothing for what was before it: in H.264 and HEVC an
     IDR picture, in other codecs one that is the first to be shown."""
 
     def first_packets(*options):
-        """(codec, times of packets), as ffmpeg's framecrc tells them."""
-        report = ""
-        command = [
-            find_ffmpeg(),
-            "-nostdin",
-            "-v",
-            "error",
-            *input_arguments(part),
-            "-map",
-            "0:V:0",
-            "-c",
-            "copy",
-            *options,
-            "-f",
-            "framecrc",
-            "-",
-        ]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            report = processes.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=STALL
-            ).stdout
-        return [
-            re.findall(pattern, report, re.M) for pattern in (r"^#codec_id 0: (\w+)", r"^0,[^,]*,\s*(-?\d+)")
-        ]
+        """(codec, times of packets), as ffmpeg's framecrc shows them."""
+        output = ("-c", "copy", *options, "-f", "framecrc", "-")
+        report = capture([*video_arguments(part, limits), *output]).decode(errors="replace")
+        patterns = r"^#codec_id 0: (\w+)", r"^0,[^,]*,\s*(-?\d+)"
+        return [re.findall(pattern, report, re.M) for pattern in patterns]
 
     codec, time = first_packets("-frames:v", "1")
     idr_units = {"h264": "5", "hevc": "19|20"}.get("".join(codec))
@@ -191,7 +182,7 @@ def _begins_anew(part):
     return first_packets("-frames:v", "1", "-bsf:v", f"filter_units=pass_types={idr_units}")[1] == time
 
 
-def _exact_arguments(timeline, stretches):
+def _exact_arguments(timeline, stretches, limits):
     """ffmpeg's arguments to encode these stretches, [start, end] in seconds, one after the other."""
     early = 0.5 / float(timeline.fps)  # half a frame, see ClipCutter.cut
     inside = "+".join(f"gte(t,{start - early:.6f})*lt(t,{end - early:.6f})" for start, end in stretches)
@@ -201,22 +192,11 @@ def _exact_arguments(timeline, stretches):
         previous = end
     removed = "+".join(cuts)
     # Samples are chosen in groups of 128, 3 ms; aresample mends what that leaves at each cut.
+    in_groups = "asetnsamples=n=128:p=0"
+    sound = f"{in_groups},aselect='{inside}',asetpts='PTS-({removed})/TB',aresample=async=1:first_pts=0"
+    pictures = f"settb=AVTB,select='{inside}',setpts='PTS-({removed})/TB',{EVEN}"
     return [
-        *input_arguments(timeline.video),
-        "-map",
-        "0:V:0",
-        "-map",
-        "0:a:0?",
-        "-vf",
-        f"settb=AVTB,select='{inside}',setpts='PTS-({removed})/TB',{EVEN}",
-        *passthrough(),
-        "-af",
-        f"asetnsamples=n=128:p=0,aselect='{inside}',asetpts='PTS-({removed})/TB',aresample=async=1:first_pts=0",
-        *ENCODE,
-        "-crf",
-        "18",
-        "-c:a",
-        "aac",
-        "-b:a",
-        "192k",
+        *(*video_arguments(timeline.video, limits), "-map", "0:a:0?"),
+        *("-vf", pictures, *passthrough(), "-af", sound),
+        *(*H264, "-crf", "18", *AAC),
     ]

@@ -1,30 +1,28 @@
-"""Classifies a live source, an address or a camera, for as long as it lasts: a line of JSON for each window."""
+"""Classifies a live source, an address or a camera, for as long as it lasts: a line of JSON for each
+window."""
 
 import collections
 import contextlib
 import json
 import queue
-import subprocess
 import sys
-import tempfile
 import threading
 import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from fractions import Fraction
 
 import numpy as np
 
-from extractor import Extractor
-from models import ResearchModel
-from vidclass import cli, processes
 from vidclass.console import print
+from vidclass.errors import UsageError
 from vidclass.features.sampling import evenly_spaced_indices
-from vidclass.keras_loading import import_keras
-from vidclass.video.ffmpeg import error_reason, find_ffmpeg
+from vidclass.interfaces import FeatureExtractor, SequenceClassifier
+from vidclass.video.ffmpeg import Ffmpeg, pixel_limit
 from vidclass.video.images import resize
-from vidclass.video.limits import MAX_PIXELS
-from vidclass.video.reader import read_ppm
-from vidclass.video.watchdog import Watchdog
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
+from vidclass.video.reader import PPM_OUTPUT, read_ppm
 
 # What ffmpeg may open for an address: never a file, whatever a playlist says.
 PROTOCOLS = {
@@ -50,57 +48,49 @@ WITHOUT_END = ("udp", "rtp")
 LARGEST_SIDE = 3840
 
 
+@dataclass(frozen=True)
+class LiveWindows:
+    """The windows of a live source. Raises UsageError if they would leave gaps."""
+
+    seq_length: int  # frames that the network sees of a window
+    seconds: float | Fraction  # length of a window, that of the training clips
+    hop: float | Fraction | None = None  # seconds from one window's start to the next's (None: a window)
+
+    def __post_init__(self):
+        if self.hop and self.group > self.seq_length:
+            hop, window = float(self.hop), float(self.seconds)
+            raise UsageError(f"--hop {hop:g} would leave gaps: a window is {window:g} s")
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second that a window needs."""
+        return Fraction(self.seq_length) / Fraction(self.seconds)
+
+    @property
+    def group(self) -> int:
+        """Frames from one window to the next."""
+        return max(1, round(Fraction(self.hop) * self.rate)) if self.hop else self.seq_length
+
+
 def stream(
-    source,
-    saved_model,
-    seq_length,
-    classes,
-    image_shape,
-    clip_seconds,
-    weights,
-    precision="float32",
-    hop=None,
-    quiet=False,
-):
-    """Classifies the windows of a live source and prints each as it ends: {"start": ..., "end": ..., "time":
-    ..., "class": ..., "probability": ..., "probabilities": {...}}, start and end in seconds from the first
-    frame, time as in UTC then. The last window, the one that the source ends in, may be shorter.
+    source: "Source",
+    windows: LiveWindows,
+    model: SequenceClassifier,
+    extractor: FeatureExtractor,
+    classes: Sequence[str],
+) -> None:
+    """Classifies the windows of a live source and prints each as it ends, see window_line. The last window,
+    the one that the source ends in, may be shorter.
 
-    source: an address (see PROTOCOLS) or a camera's number. saved_model: the checkpoint; the arguments after
-    it are its own. hop: seconds from one window to the next (None: a window). Where the network is slower
-    than the source, whole windows are left out. quiet: don't say that it waits. Returns when the source ends.
-    Raises cli.UsageError if it is no live source, OSError if it can't be opened, breaks off or is silent.
+    model: a ResearchModel. extractor: an Extractor of the source's image_shape. Where the network is slower
+    than the source, whole windows are left out. Returns when the source ends. Raises OSError if it can't be
+    opened, breaks off or is silent.
     """
-    rate = Fraction(seq_length) / Fraction(clip_seconds)  # frames per second that a window needs
-    group = max(1, round(Fraction(hop) * rate)) if hop else seq_length  # frames from one window to the next
-    if group > seq_length:
-        raise cli.UsageError(f"--hop {float(hop):g} would leave gaps: a window is {float(clip_seconds):g} s")
-    source = Source(source, rate, image_shape, quiet)
-    import_keras()
-    model, extractor = ResearchModel.load(saved_model), Extractor(image_shape, weights, precision)
-    extractor.extract_batch(
-        np.zeros((group, *image_shape), np.uint8)
-    )  # compiles; else the first frames would wait
-
-    def classify(sequence, end, arrived):
-        probabilities = model.predict(sequence[None])[0].tolist()
-        best = int(np.argmax(probabilities))
-        print(
-            json.dumps(
-                {
-                    "start": round(float((end - len(features)) / rate), 3),
-                    "end": round(float(end / rate), 3),
-                    "time": datetime.fromtimestamp(arrived, timezone.utc).isoformat(timespec="milliseconds"),
-                    "class": classes[best],
-                    "probability": round(probabilities[best], 4),
-                    "probabilities": {name: round(p, 4) for name, p in zip(classes, probabilities)},
-                }
-            ),
-            flush=True,
-        )
-
-    features, expected, overlapping = collections.deque(maxlen=seq_length), 0, group < seq_length
-    waiting = max(1, min(BACKLOG, BACKLOG_BYTES // (seq_length * int(np.prod(image_shape)))))
+    seq_length, group, shape = windows.seq_length, windows.group, source.image_shape
+    extractor.extract_batch(np.zeros((group, *shape), np.uint8))  # compiles; else the first frames would wait
+    features: collections.deque = collections.deque(maxlen=seq_length)  # of the last window's frames
+    expected, overlapping = 0, group < seq_length
+    waiting = max(1, min(BACKLOG, BACKLOG_BYTES // (seq_length * int(np.prod(shape)))))
     with contextlib.closing(take_groups(source, group, seq_length, waiting)) as groups:
         for first, frames, arrived in groups:
             last = len(frames) < group  # the source has ended
@@ -110,49 +100,47 @@ def stream(
             features.extend(extractor.extract_batch(np.stack(frames)))
             if len(features) == seq_length or last:
                 # A window that the end cuts short is spread over the sequence as a short clip's would be.
-                classify(
-                    np.stack(features)[evenly_spaced_indices(len(features), seq_length)], expected, arrived
-                )
+                spread = evenly_spaced_indices(len(features), seq_length)
+                probabilities = model.predict(np.stack(features)[spread][None])[0].tolist()
+                times = ((expected - len(features)) / windows.rate, expected / windows.rate)
+                print(window_line(times, arrived, classes, probabilities), flush=True)
 
 
-def take_groups(frames, group, seq_length, waiting=BACKLOG):
+def window_line(
+    times: tuple[Fraction, Fraction], arrived: float, classes: Sequence[str], probabilities: Sequence[float]
+) -> str:
+    """A window as JSON: {"start": ..., "end": ..., "time": ..., "class": ..., "probability": ...,
+    "probabilities": {...}}.
+
+    times: start and end in seconds from the first frame. arrived: when it was complete, as time.time() has
+    it; in UTC in the line.
+    """
+    best = int(np.argmax(probabilities))
+    return json.dumps(
+        {
+            "start": round(float(times[0]), 3),
+            "end": round(float(times[1]), 3),
+            "time": datetime.fromtimestamp(arrived, timezone.utc).isoformat(timespec="milliseconds"),
+            "class": classes[best],
+            "probability": round(probabilities[best], 4),
+            "probabilities": {name: round(p, 4) for name, p in zip(classes, probabilities)},
+        }
+    )
+
+
+def take_groups(
+    frames: "Source", group: int, seq_length: int, waiting: int = BACKLOG
+) -> Generator[tuple[int, list[np.ndarray], float], None, None]:
     """Yields (number of the first frame, list of `group` frames, time.time() when they were complete) as they
     come; the last list may be shorter.
 
-    frames: iterable, run by a thread, with a method close() that ends it. When more than `waiting` windows
-    wait, groups are dropped until none waits; then at least seq_length frames are taken again, so that
-    windows are left out whole.
+    frames: iterated over by a thread; close() ends it. When more than `waiting` windows wait, groups are
+    dropped until none waits; then at least seq_length frames are taken again, so that windows are left out
+    whole.
     """
-    ready = queue.Queue()
-    stopped = threading.Event()
-
-    def collect():
-        taken, taking, most = [], True, -(-seq_length // group)
-        since = 0  # groups taken since the last one that was dropped
-
-        def put_rest():
-            if taken and len(taken) < group:
-                ready.put((number + 1 - len(taken), taken, time.time()))
-
-        try:
-            for number, frame in enumerate(frames):
-                if stopped.is_set():
-                    break
-                if number % group == 0:
-                    taking = since < most or ready.qsize() < waiting * most if taking else ready.empty()
-                    since = since + 1 if taking else 0
-                    taken = []
-                if taking:
-                    taken.append(frame)
-                    if len(taken) == group:
-                        ready.put((number + 1 - group, taken, time.time()))
-            put_rest()
-            ready.put(None)
-        except BaseException as error:
-            put_rest()
-            ready.put(error)
-
-    thread = threading.Thread(target=collect, daemon=True)
+    ready: queue.Queue = queue.Queue()
+    collector = _Collector(ready.put, group, -(-seq_length // group), waiting)
+    thread = threading.Thread(target=collector.collect, args=(frames, ready.qsize), daemon=True)
     thread.start()
     try:
         while (item := ready.get()) is not None:
@@ -160,124 +148,140 @@ def take_groups(frames, group, seq_length, waiting=BACKLOG):
                 raise item
             yield item
     finally:
-        stopped.set()
+        collector.stopped.set()
         frames.close()
         thread.join()
 
 
+class _Collector:
+    """Gathers frames into groups. put: called with each group, at the end with None or the exception that
+    ended it. most: groups of a window. waiting: windows that may wait."""
+
+    def __init__(self, put: Callable[[object], None], group: int, most: int, waiting: int):
+        self.stopped = threading.Event()
+        self._put, self._group, self._most, self._waiting = put, group, most, waiting
+        self._taken: list[np.ndarray] = []  # the frames of the group that is not complete
+        self._next = 0  # number of the next frame
+
+    def collect(self, frames: Iterable[np.ndarray], count_ready: Callable[[], int]) -> None:
+        """Takes all frames. count_ready: tells how many groups wait."""
+        try:
+            taking, since = True, 0  # since: groups taken after the last one that was dropped
+            for frame in frames:
+                if self.stopped.is_set():
+                    break
+                if self._next % self._group == 0:
+                    if taking:
+                        taking = since < self._most or count_ready() < self._waiting * self._most
+                    else:
+                        taking = count_ready() == 0
+                    since = since + 1 if taking else 0
+                self._next += 1
+                if taking:
+                    self._taken.append(frame)
+                    if len(self._taken) == self._group:
+                        self._hand_over()
+            self._hand_over()
+            self._put(None)
+        except BaseException as error:
+            self._hand_over()
+            self._put(error)
+
+    def _hand_over(self):
+        if self._taken:
+            self._put((self._next - len(self._taken), self._taken, time.time()))
+            self._taken = []
+
+
 def _input(source):
-    """ffmpeg's arguments that open a source and nothing else. Raises cli.UsageError if it is none."""
+    """ffmpeg's arguments that open a source and nothing else. Raises UsageError if it is not one."""
     if source.isascii() and source.isdigit():
         return ["-f", "v4l2", "-i", f"/dev/video{int(source)}"]
     scheme = source.partition("://")[0].lower()
     if "://" not in source or scheme not in PROTOCOLS:
-        raise cli.UsageError(
+        raise UsageError(
             f"--stream {source}: expected the number of a camera or an address that begins with "
             f"{', '.join(f'{name}://' for name in PROTOCOLS)}; a file is classified without --stream"
         )
-    return [
-        "-protocol_whitelist",
-        PROTOCOLS[scheme],
-        *(("-rtsp_transport", "tcp") if scheme.startswith("rtsp") else ()),
-        *(("-timeout", str(ENDED * 10**6)) if scheme == "udp" else ()),
-        "-i",
-        source,
-    ]
+    transport = ("-rtsp_transport", "tcp") if scheme.startswith("rtsp") else ()
+    patience = ("-timeout", str(ENDED * 10**6)) if scheme == "udp" else ()
+    return ["-protocol_whitelist", PROTOCOLS[scheme], *transport, *patience, "-i", source]
 
 
 class Source:
     """Iterates over the frames of a live source as RGB arrays of image_shape, at `rate` frames per second:
-    one is left out or repeated where the source gives more or fewer. close() ends it, from any thread. quiet:
-    don't say that it waits.
+    one is left out or repeated where the source gives more or fewer. close() ends it, from any thread.
 
-    A source that can't say that it ends (WITHOUT_END) has ended when nothing has come for ENDED seconds; that
-    is said. Raises cli.UsageError if it is no live source; while iterating OSError if it can't be opened,
-    breaks off, is silent or has frames of more than video.MAX_PIXELS.
+    address: see PROTOCOLS, or a camera's number. quiet: don't print that it waits. A source that can't say
+    that it ends (WITHOUT_END) has ended when nothing has come for ENDED seconds; that is printed. Raises
+    UsageError if it is not a live source; while iterating OSError if it can't be opened, breaks off, is
+    silent or has frames of more than limits.max_pixels.
     """
 
-    def __init__(self, address, rate, image_shape, quiet=False):
-        self._address, self._image_shape, self._quiet, self._process = address, image_shape, quiet, None
+    def __init__(
+        self,
+        address: str,
+        rate: Fraction | int,
+        image_shape: tuple[int, ...],
+        quiet: bool = False,
+        limits: VideoLimits = DEFAULT_LIMITS,
+    ):
+        self.image_shape = image_shape
+        self._address, self._quiet, self._limits = address, quiet, limits
+        self._process: Ffmpeg | None = None
         self._scheme = address.partition("://")[0].lower()
         self._frames = 0
         # A frame that is too large becomes one of 1x1 pixels: nothing else in ffmpeg tells its size to the
         # pixel.
-        side = f"if(gt(iw*ih,{MAX_PIXELS}),1,min({{}},{LARGEST_SIDE}))"
-        self._command = [
-            find_ffmpeg(),
-            "-nostdin",
-            "-hide_banner",
-            "-v",
-            "error",
-            "-threads",
-            "2",
-            "-max_pixels",
-            str(2 * MAX_PIXELS),
-            *_input(address),
-            "-map",
-            "0:v:0",
-            "-vf",
-            f"fps={rate},scale=w='{side.format('iw')}':h='{side.format('ih')}':flags=area+accurate_rnd+full_chroma_int",
-            "-pix_fmt",
-            "rgb24",
-            "-f",
-            "image2pipe",
-            "-c:v",
-            "ppm",
-            "pipe:1",
-        ]
+        side = f"if(gt(iw*ih,{limits.max_pixels}),1,min({{}},{LARGEST_SIDE}))"
+        size = f"w='{side.format('iw')}':h='{side.format('ih')}'"
+        filters = f"fps={rate},scale={size}:flags=area+accurate_rnd+full_chroma_int"
+        opened = ("-threads", "2", *pixel_limit(limits), *_input(address))
+        self._arguments = [*opened, "-map", "0:v:0", "-vf", filters, *PPM_OUTPUT]
 
-    def close(self):
+    def close(self) -> None:
         if self._process:
             self._process.kill()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[np.ndarray]:
         if not self._quiet:
             print(f"{self._address}: waiting for pictures, {SILENCE} s at most", file=sys.stderr)
         begun = time.monotonic()
         while True:
             attempt = time.monotonic()
-            with tempfile.TemporaryFile() as log:
-                failed, silent = yield from self._run(log)
-                log.seek(0)
-                said = log.read()
+            process = yield from self._run()
             # ffmpeg gives up a silent UDP address after ENDED seconds, and hands out all it has. The sender
             # may still begin.
             again = self._scheme == "udp" and not self._frames and time.monotonic() - attempt > 0.9 * ENDED
             if not again or time.monotonic() - begun > SILENCE - ENDED:
                 break
-        if self._scheme in WITHOUT_END and self._frames and (silent or not failed):
+        silent = process.watchdog.barked
+        if self._scheme in WITHOUT_END and self._frames and (silent or not process.failed):
             print(f"{self._address}: nothing more has come for {ENDED} s, taken for its end", file=sys.stderr)
         elif silent or again:
             raise OSError(f"{self._address}: no picture for {SILENCE} s")
-        elif b"max pixel count" in said:
+        elif b"max pixel count" in process.messages:
             raise self._too_large()
-        elif failed or not self._frames:
-            raise OSError(
-                f"{self._address}: {'broke off' if self._frames else 'not opened'} "
-                f"({error_reason(said, self._address)})"
-            )
+        elif process.failed or not self._frames:
+            what = "broke off" if self._frames else "not opened"
+            raise OSError(f"{self._address}: {what} ({process.reason(self._address)})")
 
-    def _run(self, log):
-        """Yields the frames that one ffmpeg gives, its messages going to `log`. Returns whether it failed and
-        whether it was silent for too long."""
-        with (
-            processes.running(
-                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=1 << 20
-            ) as process,
-            Watchdog(process, SILENCE) as watchdog,
-        ):
+    def _run(self):
+        """Yields the frames that one Ffmpeg gives. Returns it when it has ended."""
+        with Ffmpeg(self._arguments, patience=SILENCE) as process:
             self._process = process
             while (frame := read_ppm(process.stdout)) is not None:
                 if frame.shape[:2] == (1, 1):
                     raise self._too_large()
                 self._frames += 1
                 if self._scheme in WITHOUT_END and self._scheme != "udp":
-                    watchdog.seconds = ENDED
-                watchdog.start()
-                yield resize(frame, self._image_shape)
-            return process.wait() != 0, watchdog.barked
+                    process.watchdog.seconds = ENDED
+                process.watchdog.start()
+                yield resize(frame, self.image_shape)
+        return process
 
     def _too_large(self):
         return OSError(
-            f"{self._address}: its frames have more than {MAX_PIXELS} pixels; larger ones need --max-pixels"
+            f"{self._address}: its frames have more than {self._limits.max_pixels} pixels; larger ones need "
+            f"--max-pixels"
         )

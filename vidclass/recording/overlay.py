@@ -2,13 +2,12 @@
 over time."""
 
 import functools
-import itertools
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from vidclass.progress import progress
+from vidclass.recording.segments import Timeline, Window
 from vidclass.text import one_line
 
 WEIGHT = 600  # of the letters; 400 is regular, thin strokes drown in the noise of a small XVID frame
@@ -35,25 +34,24 @@ class Caption(NamedTuple):
     numbers: list  # of int
 
 
-def color(number):
+def color(number: int) -> tuple[int, ...]:
     """The colour of a class by its number: RGB. Beyond the seventh they are darker ones of the same hues,
     then repeat."""
     shade = (1, 0.6, 0.35)[number // len(COLORS) % 3]
     return tuple(round(shade * value) for value in COLORS[number % len(COLORS)])
 
 
-def caption(classes, window, first=None):
-    """The Caption of a Window: its classes, likeliest first. first: the number of the class to name before
-    them."""
-    best = sorted(range(len(classes)), key=lambda number: (number != first, -window.probabilities[number]))[
-        :SHOWN
-    ]
-    return Caption(
-        window.end_frame, [f"{classes[number]}: {window.probabilities[number]:.2f}" for number in best], best
-    )
+def caption(classes: list[str], window: Window, first: int | None = None) -> Caption:
+    """The Caption of a Window: its classes, likeliest first. first: the number of a class that comes before
+    them all."""
+    probabilities = window.probabilities
+    ranked = sorted(range(len(classes)), key=lambda number: (number != first, -probabilities[number]))
+    best = ranked[:SHOWN]
+    lines = [f"{classes[number]}: {probabilities[number]:.2f}" for number in best]
+    return Caption(window.end_frame, lines, best)
 
 
-def draw_lines(frame, lines, colors=None):
+def draw_lines(frame: np.ndarray, lines: list[str], colors: list | None = None) -> None:
     """Draws lines of text into the upper left corner of an RGB frame, white on a darkened ground. colors: of
     a square before each line, if any."""
     height, width = frame.shape[:2]
@@ -113,17 +111,18 @@ def _shorten_line(line, longest=LONGEST_LINE):
 class Strip:
     """The classes over time along the bottom edge of a frame, with a mark at the current position.
 
-    timeline: a timeline.Timeline whose last segment ends with the recording.
+    timeline: its last segment ends with the recording. times: of all frames, in seconds.
     """
 
-    def __init__(self, timeline):
-        self._timeline = timeline
+    def __init__(self, timeline: Timeline, times: np.ndarray) -> None:
+        self._timeline, self._times = timeline, times
         self._start = timeline.segments[0].start
         self._seconds = max(timeline.segments[-1].end - self._start, 1e-9)
         self._image = None
 
-    def draw(self, frame, time):
-        """Draws it on an RGB frame that is shown at `time`, in seconds."""
+    def draw(self, frame: np.ndarray, number: int) -> None:
+        """Draws it on an RGB frame. number: of the frame, from 0."""
+        time = self._times[min(number, len(self._times) - 1)]
         height, width = frame.shape[:2]
         if self._image is None:
             self._image = self._render(width)
@@ -142,29 +141,3 @@ class Strip:
 
     def _column(self, time, width):
         return min(int((time - self._start) / self._seconds * width), width - 1)
-
-
-def write_result(reader, writer, captions, output, quiet=False, strip=None, times=None):
-    """Writes the video's frames, each with what its Caption says, as the Captions come. strip: a Strip to
-    draw, too; times: of the frames, in seconds, for it."""
-    lines, colors = [], None
-    with progress(
-        reader, total=reader.info.frames or None, unit="frame", desc=f"Writing {output}", quiet=quiet
-    ) as bar:
-        frames = enumerate(bar)  # not bar.n, which follows late, or not at all
-        number = -1
-
-        def write(frame):
-            draw_lines(frame, lines, colors)
-            if strip:
-                strip.draw(frame, times[min(number, len(times) - 1)])
-            writer.write(frame)
-
-        for end_frame, lines, classes in captions:
-            if strip:
-                colors = [color(class_number) for class_number in classes]
-            for number, frame in itertools.islice(frames, end_frame - number - 1):
-                write(frame)
-        for number, frame in frames:  # a damaged video may yield more of them the second time
-            write(frame)
-        bar.total = bar.n

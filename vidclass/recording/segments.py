@@ -1,5 +1,7 @@
 """Windows of a video to segments of one class each."""
 
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -10,6 +12,13 @@ MIN_PROBABILITY = 0.01
 # Logarithm of the odds that one window's class differs from the one before. Cuts between kinds of video are
 # rare.
 TRANSITION_LOG_ODDS = -4.0
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """How segments are found without flicker: as the likeliest sequence of classes over all windows."""
+
+    min_duration: float | None = None  # seconds that a class lasts at least; None: as long as a window
 
 
 class Window(NamedTuple):
@@ -38,33 +47,29 @@ class Timeline(NamedTuple):
     fps: Fraction
     size: tuple  # (height, width)
     classes: list  # of str
-    windows: list  # of Window, which do not overlap: see average
+    windows: list  # of Window, which do not overlap: see average_windows
     segments: list  # of Segment
     skipped: tuple = ()  # classes that a player is to skip
     sound: tuple | None = None  # (sampling rate in Hz, channels); None without
 
 
-def average_windows(windows):
+def average_windows(windows: Iterable[Window]) -> Iterator[Window]:
     """Yields Windows that don't overlap, each with the mean of the probabilities of the windows that cover
     it.
 
     windows: iterable of Windows in order of their start and of their end. What no later window can change is
     given out at once.
     """
-    covering, at, at_frame = [], 0.0, 0  # windows that reach beyond `at`
+    covering: list[Window] = []  # those that reach beyond `at`
+    at, at_frame = 0.0, 0
 
     def cells(until, until_frame):
         nonlocal at, at_frame
         while at_frame < until_frame and covering:
             first = covering[0]
             end, end_frame = min((first.end_frame, first.end), (until_frame, until))[::-1]
-            yield Window(
-                at,
-                end,
-                at_frame,
-                end_frame,
-                np.mean([window.probabilities for window in covering], axis=0).tolist(),
-            )
+            mean = np.mean([window.probabilities for window in covering], axis=0)
+            yield Window(at, end, at_frame, end_frame, mean.tolist())
             at, at_frame = end, end_frame
             while covering and covering[0].end_frame <= at_frame:
                 covering.pop(0)
@@ -78,37 +83,34 @@ def average_windows(windows):
         yield from cells(covering[-1].end, covering[-1].end_frame)
 
 
-def find_segments(classes, windows, window_seconds=None, min_duration=0.0):
+def find_segments(
+    classes: list[str], windows: list[Window], window_seconds: float = 1.0, smoothing: Smoothing | None = None
+) -> list[Segment]:
     """Segments of one class each, from Windows that don't overlap.
 
-    window_seconds: how long the windows were that the network saw; None: take each window's likeliest class.
-    Otherwise the likeliest sequence of classes is found (Viterbi, "Error bounds for convolutional codes",
-    1967), in which a change costs SWITCH and every class lasts at least min_duration, in seconds, except at
-    the recording's two ends.
+    window_seconds: how long the windows were that the network saw, needed for smoothing only. Without it,
+    each window is of its likeliest class. With it, the likeliest sequence of classes is found, in which a change costs
+    TRANSITION_LOG_ODDS and every class lasts for the least duration, except at the recording's two ends.
     """
     if not windows:
         return []
     probabilities = np.array([window.probabilities for window in windows])
-    if window_seconds is None:
-        chosen = probabilities.argmax(1)
-    else:
+    chosen = probabilities.argmax(1)
+    if smoothing:
         durations = np.array([window.end - window.start for window in windows])
         # What several windows share of the evidence counts once.
-        scores = (
-            np.log(np.maximum(probabilities, MIN_PROBABILITY))
-            * np.minimum(durations / window_seconds, 1)[:, None]
-        )
-        chosen = viterbi_min_duration(scores, durations, min_duration)
+        shares = np.minimum(durations / window_seconds, 1)[:, None]
+        scores = np.log(np.maximum(probabilities, MIN_PROBABILITY)) * shares
+        least = window_seconds if smoothing.min_duration is None else float(smoothing.min_duration)
+        chosen = viterbi_min_duration(scores, durations, least)
     firsts = np.flatnonzero(np.append(True, chosen[1:] != chosen[:-1]))
-    return make_segments(
-        classes,
-        windows,
-        [classes[number] for number in chosen[firsts]],
-        [windows[number].start for number in firsts[1:]],
-    )
+    names = [classes[number] for number in chosen[firsts]]
+    return make_segments(classes, windows, names, [windows[number].start for number in firsts[1:]])
 
 
-def make_segments(classes, windows, names, cuts):
+def make_segments(
+    classes: list[str], windows: list[Window], names: list[str], cuts: list[float]
+) -> list[Segment]:
     """Segments of classes that follow each other: names, n of str; cuts: the n - 1 times between them, in
     seconds. Their probabilities are those of the windows that they cover."""
     edges = [windows[0].start, *cuts, windows[-1].end]
@@ -118,7 +120,18 @@ def make_segments(classes, windows, names, cuts):
     ]
 
 
-def over_segments(windows, segments, times):
+def stretches_of(segments: list[Segment], classes: Collection[str]) -> list[tuple[float, float]]:
+    """(start, end) in seconds of what is of some classes; segments that touch become one."""
+    found: list[tuple[float, float]] = []
+    for segment in segments:
+        if segment.class_name in classes:
+            touches = bool(found) and found[-1][1] == segment.start
+            start = found.pop()[0] if touches else segment.start
+            found.append((start, segment.end))
+    return found
+
+
+def over_segments(windows: list[Window], segments: list[Segment], times: np.ndarray) -> list[Window]:
     """A Window for each Segment: its frames, and the mean probability of each class over its time. times: of
     all frames and of the end, in seconds, rising (frames + 1,)."""
     edges = [segments[0].start, *(segment.end for segment in segments)]
@@ -138,18 +151,21 @@ def _means(windows, edges):
         yield np.average(probabilities, axis=0, weights=shares)
 
 
-def viterbi_min_duration(scores, durations, min_duration):
-    """The best class of each step: scores (steps, classes) and SWITCH for each change add up to the most, and
-    no class lasts less than min_duration but at the ends. durations: (steps,)."""
+def viterbi_min_duration(scores: np.ndarray, durations: np.ndarray, min_duration: float) -> np.ndarray:
+    """The likeliest class of each step, int (steps,): scores (steps, classes) and TRANSITION_LOG_ODDS for
+    each change add up to the most, and no class lasts less than min_duration, in seconds, except at the two
+    ends.
+
+    durations: of the steps, (steps,). Viterbi, "Error bounds for convolutional codes", 1967, with a least
+    duration as in hidden semi-Markov models (Yu, "Hidden semi-Markov models", 2010).
+    """
     steps, count = scores.shape
     total = np.vstack([np.zeros(count), np.cumsum(scores, axis=0)])  # of the steps before
     ends = np.cumsum(durations)
-    best = np.full(
-        (steps + 1, count), -np.inf
-    )  # after so many steps, the last of a class that has lasted long enough
-    begun = np.full(
-        (steps + 1, count), -1
-    )  # where it began, if at this step it became long enough; -1: it did before
+    # The best after so many steps, the last of a class that has lasted long enough.
+    best = np.full((steps + 1, count), -np.inf)
+    # Where that class began, if it became long enough at this step; -1: it did before.
+    begun = np.full((steps + 1, count), -1)
     opened = np.zeros((steps, count))  # the best before a class begins at a step
     before = np.zeros((steps, count), int)  # the class that it follows
     waiting = 0  # first beginning that isn't long enough yet

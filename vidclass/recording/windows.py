@@ -1,115 +1,178 @@
-"""The windows of a video and what the network says of each."""
+"""The windows of a video, and what the network says of each.
+
+A window lasts as long as a training clip did, and is sampled in the same way: see docs/how-it-works.md.
+"""
 
 import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from vidclass.console import print
 from vidclass.features.sampling import evenly_spaced_indices
+from vidclass.interfaces import FeatureExtractor, SequenceClassifier
 from vidclass.progress import progress
+from vidclass.recording.cuts import FeatureCache
 from vidclass.recording.segments import Window
-from vidclass.text import class_lines, clock
 from vidclass.video.images import resize
 from vidclass.video.probe import last_duration
+from vidclass.video.reader import FrameReader
 
 
-def classify_windows(
-    reader, extractor, model, seq_length, window_length, classes, quiet=False, hop_length=None, store=None
-):
-    """Yields the Windows of a video, and prints them unless it is to be quiet.
+@dataclass(frozen=True)
+class WindowSpec:
+    """How a video is divided into windows. Lengths are frames of the video, as fractions: at 29.97 frames a
+    second, windows of 3 s are 90 or 89 frames long."""
 
-    reader: iterable of RGB frames, with .info.fps and .info.frames. window_length, hop_length: frames per
-    window and from one to the next (None: the same), Fractions. Of each window seq_length frames, spread over
-    it like a training clip's, go through the network. Windows that overlap share their frames: each goes
-    through InceptionV3 once. The last window ends with the video. store: a FeatureStore that gets the
-    features.
+    seq_length: int  # frames of a window that the network sees
+    length: Fraction  # of a window
+    hop: Fraction  # from the start of one window to the start of the next; at most `length`
+
+    @property
+    def is_overlapping(self) -> bool:
+        return self.hop < self.length
+
+
+class WindowSchedule:
+    """Where windows begin and end, and which frames of a video they sample. Windows are numbered from 0.
+
+    .grid: frames from one that a window samples to the next, at least 1, a Fraction. Windows that overlap
+    sample on one grid, so that they share frames: a frame is taken for its neighbour by at most a step.
     """
-    fps = reader.info.fps
-    hop_length = hop_length or window_length
-    overlapping = hop_length < window_length
-    grid = max(window_length / seq_length, Fraction(1))  # frames from one that a window needs to the next
-    frames_read = 0
-    features = {}  # of the frames that windows to come need, by number
 
-    def start(number):
-        return max(number, round(number * hop_length))
+    def __init__(self, spec: WindowSpec) -> None:
+        self.spec = spec
+        self.grid = max(spec.length / spec.seq_length, Fraction(1))
 
-    def end(number):
-        return max(start(number) + 1, round(number * hop_length + window_length))
+    def start(self, number: int) -> int:
+        """The first frame of a window."""
+        return max(number, round(number * self.spec.hop))
 
-    def chosen(number):
-        frames = start(number) + evenly_spaced_indices(end(number) - start(number), seq_length)
-        # On a grid that all windows share; a frame is taken for its neighbour by at most a step.
-        return [int(frame // grid * grid) for frame in frames] if overlapping else frames.tolist()
+    def end(self, number: int) -> int:
+        """The first frame after a window."""
+        return max(self.start(number) + 1, round(number * self.spec.hop + self.spec.length))
 
-    def sampled():
-        nonlocal frames_read
-        planned, wanted = 0, set()
-        for index, frame in enumerate(reader):
-            while start(planned) <= index + grid:  # the grid may put its first frame before a window's start
-                wanted.update(chosen(planned))
+    def samples(self, number: int) -> list[int]:
+        """The frames of a window that the network sees, rising: seq_length of them, some perhaps twice."""
+        start = self.start(number)
+        frames = start + evenly_spaced_indices(self.end(number) - start, self.spec.seq_length)
+        return [self._on_grid(frame) for frame in frames.tolist()]
+
+    def first_sample(self, number: int) -> int:
+        """The first frame of a window that the network sees: on the grid, it may be before the window's
+        start."""
+        return self._on_grid(self.start(number))
+
+    def _on_grid(self, frame: int) -> int:
+        return int(frame // self.grid * self.grid) if self.spec.is_overlapping else frame
+
+    def is_complete(self, number: int, frames: int, sampled: int) -> bool:
+        """Whether a window can be classified when so many frames of the video were read and `sampled` is the
+        last one whose features are known. On the grid, a window's last sample may be before its end, and the
+        video may end between the two."""
+        return self.end(number) <= frames and sampled >= self.samples(number)[-1]
+
+    def first_needed(self, number: int) -> int:
+        """The first frame that may still be needed when window `number` is the next to be classified."""
+        # Where windows overlap, the last one may begin anywhere between the window before this one and this.
+        return self.first_sample(number - self.spec.is_overlapping)
+
+    def last_window(self, number: int, frames: int) -> int | None:
+        """Where the last window of a video of so many frames starts, after `number` whole ones; None if the
+        whole ones reach the end. Where windows overlap, it is as long as the others."""
+        if number and self.end(number - 1) >= frames:
+            return None
+        return max(0, frames - round(self.spec.length)) if self.spec.is_overlapping else self.start(number)
+
+
+class SampledFrames:
+    """Iterates over (number, frame) of the frames that windows sample, resized for the network.
+
+    .frames_read: how many frames of the video were read so far.
+    """
+
+    def __init__(self, reader: FrameReader, schedule: WindowSchedule, image_shape: tuple) -> None:
+        self._reader, self._schedule, self._image_shape = reader, schedule, image_shape
+        self.frames_read = 0
+
+    def __iter__(self) -> Iterator[tuple]:
+        planned = 0  # windows whose samples are wanted
+        wanted: set[int] = set()
+        for index, frame in enumerate(self._reader):
+            while self._schedule.first_sample(planned) <= index:
+                wanted.update(self._schedule.samples(planned))
                 planned += 1
             if index in wanted:
                 wanted.discard(index)
-                yield index, resize(frame, extractor.image_shape)
-            frames_read = index + 1
+                yield index, resize(frame, self._image_shape)
+            self.frames_read = index + 1
 
-    def classify(first, last, sequence):
-        probabilities = model.predict(np.stack(sequence)[None])[0].tolist()
-        window = Window(float(first / fps), float(last / fps), first, last, probabilities)
-        if not quiet:
-            print(
-                f"{clock(window.start)} - {clock(window.end)}  "
-                + "  ".join(class_lines(classes, probabilities)),
-                flush=True,
-            )
-        return window
 
-    def complete(index):
-        """Classifies the windows that are complete with the features of this frame."""
-        nonlocal number
-        # On the grid a window's last feature may be of a frame before its end, and the video end between the
-        # two.
-        while end(number) <= frames_read and index >= chosen(number)[-1]:
-            yield classify(start(number), end(number), [features[frame] for frame in chosen(number)])
-            number += 1
-            # The last window may begin anywhere between this one and the next.
-            for frame in [frame for frame in features if frame < start(number - overlapping) - grid]:
-                del features[frame]
+def classify_windows(
+    reader: FrameReader,
+    extractor: FeatureExtractor,
+    model: SequenceClassifier,
+    spec: WindowSpec,
+    cache: FeatureCache | None = None,
+    quiet: bool = False,
+) -> Iterator[Window]:
+    """Yields the Windows of a video, each as soon as it is classified. The last one ends with the video.
 
+    reader: iterable of RGB frames, with .info.fps and .info.frames. extractor: an Extractor. model: a
+    ResearchModel. cache: gets the features. quiet: no progress bar. Each frame goes
+    through InceptionV3 once, however many windows sample it.
+    """
+    fps, schedule = reader.info.fps, WindowSchedule(spec)
+    sampled = SampledFrames(reader, schedule, extractor.image_shape)
+    features: dict[int, np.ndarray] = {}  # of the frames that windows to come need, by number
     number = 0
-    with progress(
-        total=reader.info.frames or None, unit="frame", desc="Classifying", quiet=quiet, wait=True
-    ) as bar:
-        with contextlib.closing(extractor.stream(sampled())) as stream:
+
+    def classify(start, end, sequence):
+        probabilities = model.predict(np.stack(sequence)[None])[0].tolist()
+        return Window(float(start / fps), float(end / fps), start, end, probabilities)
+
+    def classify_next():
+        sequence = [features[frame] for frame in schedule.samples(number)]
+        return classify(schedule.start(number), schedule.end(number), sequence)
+
+    total = reader.info.frames or None
+    with progress(total=total, unit="frame", desc="Classifying", quiet=quiet, wait=True) as bar:
+        with contextlib.closing(extractor.stream(iter(sampled))) as stream:
             for index, feature in stream:
                 features[index] = feature
-                if store:
-                    store.append(index, feature)
+                if cache:
+                    cache.append(index, feature)
                 bar.update(index + 1 - bar.n)
-                yield from complete(index)
-        yield from complete(frames_read)
-        if number == 0 or end(number - 1) < frames_read:
-            # A short window gave fewer frames; spread them over the sequence as a short clip's would be.
-            # Where windows overlap, the last one goes back far enough to be as long as the others.
-            first = max(0, frames_read - round(window_length)) if overlapping else start(number)
-            there = [feature for frame, feature in sorted(features.items()) if frame >= first]
-            yield classify(
-                first, frames_read, [there[place] for place in evenly_spaced_indices(len(there), seq_length)]
-            )
-        bar.total = frames_read
-        bar.update(frames_read - bar.n)
+                while schedule.is_complete(number, sampled.frames_read, index):
+                    yield classify_next()
+                    number += 1
+                    features = {f: v for f, v in features.items() if f >= schedule.first_needed(number)}
+        frames = sampled.frames_read
+        while schedule.is_complete(number, frames, frames):
+            yield classify_next()
+            number += 1
+        start = schedule.last_window(number, frames)
+        if start is not None:
+            # It has fewer samples: they are spread over the sequence as those of a short clip would be.
+            there = [feature for frame, feature in sorted(features.items()) if frame >= start]
+            sequence = [there[place] for place in evenly_spaced_indices(len(there), spec.seq_length)]
+            yield classify(start, frames, sequence)
+        bar.total = frames
+        bar.update(frames - bar.n)
 
 
-def set_times(windows, reader):
-    """(Windows with the times at which a player shows their frames, those of all frames and of the end). A
-    video's first frame need not be shown at 0, nor the others at a constant rate, and the last one lasts as
-    long as its header says."""
+def set_times(windows: list[Window], reader: FrameReader) -> tuple[list[Window], np.ndarray]:
+    """The windows with the times at which a player shows their frames; those times of all frames and of the
+    end, in seconds, float64 (frames + 1,).
+
+    A video's first frame need not be shown at 0, nor the others at a constant rate, and the last one lasts as
+    long as its header says. reader: a FrameReader that has been read to the end.
+    """
     rate, shown = float(reader.info.fps), reader.times
     last = 1 / rate
     if np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
-        last = last_duration(reader.path, shown[-1]) or last
+        last = last_duration(reader.path, shown[-1], reader.limits) or last
     times = np.append(shown, shown[-1] + last)
     return [
         window._replace(start=float(times[window.first_frame]), end=float(times[window.end_frame]))

@@ -10,7 +10,7 @@ import os
 import shutil
 from dataclasses import asdict
 
-from vidclass import atomic
+from vidclass import atomic, platform
 from vidclass.training import keras_file
 from vidclass.training.metadata import MOST_FEATURES, parse_metadata
 
@@ -187,7 +187,4 @@ def hard_link(source, target):
     """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard
     links."""
     with atomic.atomic_write(target) as partial:
-        try:
-            os.link(source, partial)
-        except OSError:
-            shutil.copyfile(source, partial)
+        platform.hard_link(source, partial)

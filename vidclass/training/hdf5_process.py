@@ -7,10 +7,10 @@ spare, and prints as JSON where in the file the arrays are.
 import contextlib
 import json
 import os
-import resource
 
 import h5py
 
+from vidclass import platform
 from vidclass.training.keras_file import SECONDS, Array
 
 MEMORY = 2**27  # bytes that it may take beyond what Python and HDF5 take to start
@@ -23,11 +23,11 @@ LONGEST_REASON = 300  # letters
 def main(path, attribute):
     """Prints what is in a file as JSON, or {"error": why not}."""
     _rehearse()
-    _confine()
+    platform.confine(SECONDS, MEMORY)
     try:
         with h5py.File(path, "r") as file:
             descriptor = file.id.get_vfd_handle()
-            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor + 1,) * 2)  # HDF5 can't open another file
+            platform.limit_open_files(descriptor + 1)  # HDF5 can't open another file
             answer = _look(file, attribute, descriptor)
     except MemoryError:
         answer = {"error": f"not a Keras model: to read what it lists would take more than {MEMORY >> 20} MB"}
@@ -62,20 +62,6 @@ class _Refused(Exception):
 def _shorten(text):
     text = str(text)
     return text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + "…"
-
-
-def _confine():
-    """Limits this process: memory, time, and no file to write."""
-    pages = 0
-    with contextlib.suppress(OSError), open("/proc/self/statm") as file:
-        pages = int(file.read().split()[0])
-    limits = [(resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)]
-    if pages:  # elsewhere than on Linux there is no such limit
-        limits.append((resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY))
-    for kind, limit in limits:
-        soft, hard = resource.getrlimit(kind)
-        limit = min([limit, *(value for value in (soft, hard) if value != resource.RLIM_INFINITY)])
-        resource.setrlimit(kind, (limit, limit))
 
 
 def _look(file, attribute, descriptor):

@@ -1,22 +1,27 @@
 """Cuts training clips of equal length from a recording, exact to the frame."""
 
 import math
+import os
 from fractions import Fraction
 
 import numpy as np
 
-from vidclass.video.ffmpeg import input_arguments, write_with_ffmpeg
+from vidclass.video.ffmpeg import video_arguments, write_with_ffmpeg
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.probe import is_program_stream, probe
 from vidclass.video.times import find_times, first_time, sound_output
 
-ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+H264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 # Seconds before a clip to which ffmpeg is sent to look for it, one after the other; None: the recording's
 # beginning. Encoders put key frames up to 10 s apart by default.
-MARGINS = (1, 15, 120, None)
+MARGINS: tuple[int | None, ...] = (1, 15, 120, None)
 PHASE_FRAMES = 100  # frames whose times tell where a recording's frames begin
 COUNTED_FROM = 1  # place in MARGINS of the first that is enough to count frames, see ClipCutter
+COUNTED = 17  # seconds whose frames are counted after it: the margin and two more
 RECORDING_TIMES = ("-copyts", "-start_at_zero")  # wherever ffmpeg begins to read
 EVEN = "crop=trunc(iw/2)*2:trunc(ih/2)*2"  # what yuv420p needs
+NO_OTHERS = ("-an", "-sn", "-dn")  # no sound, subtitles or data
+ONE_THREAD = ("-threads", "1")  # other clips are cut at the same time
 
 
 class ClipCutter:
@@ -27,23 +32,22 @@ class ClipCutter:
     does: if none does, from farther away, at last from the recording's beginning. `-copyts -start_at_zero`
     keeps the recording's own times.
 
-    recording: path of a video. fps: its frame rate, a Fraction.
+    recording: path of a video. fps: its frame rate. Raises ValueError, naming it, if it has no frame.
     """
 
-    def __init__(self, recording, fps):
-        self._recording, self._fps = recording, fps
-        self._first_time = first_picture(recording, fps)
+    def __init__(self, recording: str | os.PathLike, fps: Fraction, limits: VideoLimits = DEFAULT_LIMITS):
+        self._recording, self._fps, self._limits = recording, fps, limits
+        self._first_time = first_picture(recording, fps, limits)
         self._stopped = False
         self._counts = is_program_stream(recording)
-        self._nearest = (
-            COUNTED_FROM if self._counts else 0
-        )  # place in MARGINS: the nearest that has not failed yet
+        # Place in MARGINS of the nearest that has not failed yet.
+        self._nearest = COUNTED_FROM if self._counts else 0
 
-    def stop(self):
+    def stop(self) -> None:
         """Lets threads that cut begin nothing more."""
         self._stopped = True
 
-    def cut(self, start, frames, path):
+    def cut(self, start: Fraction, frames: int, path: str | os.PathLike) -> None:
         """Encodes a clip of exactly so many frames from the frame that is shown at `start`, in seconds from
         the recording's beginning, or the next to that; it appears whole or not at all.
 
@@ -53,31 +57,36 @@ class ClipCutter:
         number = math.floor((Fraction(start) - Fraction(self._first_time)) * self._fps + Fraction(1, 2))
         if number < -1:  # -1: sound that begins a little earlier, the first frame is shown from the beginning
             raise ValueError(
-                f"{self._recording}: its picture begins at {self._first_time:.3f} s, none is there at "
+                f"{self._recording}: its picture begins at {self._first_time:.3f} s, there is none at "
                 f"{float(start):.3f} s"
             )
-        first = self._first_time + float(number / self._fps)  # when that frame is shown
-        early = first - 0.5 / float(
-            self._fps
-        )  # a time is rounded somewhere on its way, and its frame must not be missed
         for place in range(self._nearest, len(MARGINS)):
             if self._stopped:
                 raise ValueError(f"{self._recording}: stopped")
-            margin = MARGINS[place]
-            seek = seek_before(early, margin)
-            if self._cut(seek, number, first, early, frames, path):
+            seek = seek_before(self._before(number), MARGINS[place])
+            if self._cut(seek, number, frames, path):
                 self._nearest = max(self._nearest, place)
                 return
             if not seek:
                 break
         raise ValueError(f"{self._recording}: it has no frame at {float(start):.3f} s")
 
-    def _cut(self, seek, number, first, early, frames, path):
-        """Cuts a clip after a seek. Returns whether that landed before the clip; otherwise no clip is
-        written."""
-        arguments = (*RECORDING_TIMES, *seek)
+    def _shown(self, number):
+        """When a frame is shown, in seconds."""
+        return self._first_time + float(number / self._fps)
+
+    def _before(self, number):
+        """Half a frame before it is shown: times are rounded somewhere on their way, and it must not be
+        missed."""
+        return self._shown(number) - 0.5 / float(self._fps)
+
+    def _cut(self, seek, number, frames, path):
+        """Cuts a clip of so many frames, from frame `number` on, after a seek. Returns whether that landed
+        before the clip; otherwise no clip is written."""
+        arguments, first, early = (*RECORDING_TIMES, *seek), self._shown(number), self._before(number)
+        key_frames = ("-skip_frame", "nokey", *arguments)
         # Before a key frame some decoders give out pictures made of what is not there.
-        if seek and not len(find_times(self._recording, ("-skip_frame", "nokey", *arguments), until=early)):
+        if seek and not len(find_times(self._recording, key_frames, until=early, limits=self._limits)):
             return False
         # In the container's own units of time, which may be as long as a frame, two frames would be rounded
         # into one.
@@ -90,27 +99,10 @@ class ClipCutter:
         else:
             # The first frame's own time may be wrong: nothing is before it that would have to go.
             chosen += f"{f'trim=start={early:.6f},' if number > 0 else ''}setpts=PTS-({first:.6f})/TB"
+        source = (*ONE_THREAD, *arguments, *video_arguments(self._recording, self._limits), *NO_OTHERS)
+        filters = ("-vf", f"{chosen},fps={self._fps}:start_time=0,{EVEN}")
         write_with_ffmpeg(
-            [
-                "-threads",
-                "1",
-                *arguments,
-                *input_arguments(self._recording),
-                "-map",
-                "0:V:0",
-                "-an",
-                "-sn",
-                "-dn",
-                "-vf",
-                f"{chosen},fps={self._fps}:start_time=0,{EVEN}",
-                "-frames:v",
-                str(frames),
-                *ENCODE,
-                "-crf",
-                "16",
-                "-threads",
-                "1",
-            ],
+            [*source, *filters, "-frames:v", str(frames), *H264, "-crf", "16", *ONE_THREAD],
             path,
             lambda partial: check_frames(self._recording, first, partial, frames),
             others=sound_output(self._recording),
@@ -125,8 +117,8 @@ class ClipCutter:
         and there. Most are right, so that all of them together tell which frame of the recording is the first
         that came.
         """
-        seconds = MARGINS[COUNTED_FROM] + 2
-        times = find_times(self._recording, arguments, most=round(seconds * self._fps))
+        most = round(COUNTED * self._fps)
+        times = find_times(self._recording, arguments, most, limits=self._limits)
         if not len(times):
             return None
         first = np.median(times - np.arange(len(times)) / float(self._fps))
@@ -135,22 +127,22 @@ class ClipCutter:
         return skipped if skipped >= 0 else None
 
 
-def seek_before(time, margin):
+def seek_before(time: float, margin: int | None) -> tuple[str, ...]:
     """ffmpeg's arguments to begin a margin, one of MARGINS, before a time, both in seconds; none to begin at
     the beginning."""
     return () if margin is None or margin >= time else ("-ss", f"{time - margin:.6f}", "-noaccurate_seek")
 
 
-def first_picture(recording, fps):
-    """When a recording's first frame is shown, in seconds from its beginning, see video.first_time. Raises
+def first_picture(recording: str | os.PathLike, fps: Fraction, limits: VideoLimits = DEFAULT_LIMITS) -> float:
+    """When a recording's first frame is shown, in seconds from its beginning, see times.first_time. Raises
     ValueError, naming it, if it has none."""
-    times = find_times(recording, most=PHASE_FRAMES)
+    times = find_times(recording, most=PHASE_FRAMES, limits=limits)
     if not len(times):
         raise ValueError(f"{recording}: no frame can be decoded")
     return first_time(times, fps)[0]
 
 
-def check_frames(recording, start, partial, frames):
+def check_frames(recording: str | os.PathLike, start: float, partial: str, frames: int) -> None:
     """Raises ValueError unless a clip has so many frames."""
     try:
         found = probe(partial).frames

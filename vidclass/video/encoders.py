@@ -1,32 +1,22 @@
-"""How result.avi, .mp4, .mov and .mkv are encoded: the arguments for ffmpeg, by the file's extension."""
+"""How result.avi, .mp4, .mov and .mkv are encoded: ffmpeg's arguments by the file's extension."""
 
 import functools
 import os
 import re
-import subprocess
 
-from vidclass import processes
+from vidclass.video.ffmpeg import ask
 
 # Extension: ffmpeg's name of the container.
 CONTAINERS = {".avi": "avi", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-# What players open: 4:2:0, and colours that say what they are. Without the tags a player guesses from the
-# size.
-YUV = (
-    "-pix_fmt",
-    "yuv420p",
-    "-colorspace",
-    "bt709",
-    "-color_primaries",
-    "bt709",
-    "-color_trc",
-    "bt709",
-    "-color_range",
-    "tv",
-)
+# What players open: 4:2:0, and colours that are tagged. Without the tags a player guesses from the size.
+BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
+YUV = ("-pix_fmt", "yuv420p", *BT709, "-color_range", "tv")
+AVI_CODING = ("-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-c:a", "libmp3lame", "-b:a", "192k")
+AAC = ("-c:a", "aac", "-b:a", "192k")
 YUV_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int+bicubic"
 
 
-def container(path):
+def container(path: str | os.PathLike) -> str:
     """ffmpeg's name of the container that a file's extension asks for. Raises ValueError, naming the file,
     for others."""
     extension = os.path.splitext(path)[1].lower()
@@ -36,62 +26,32 @@ def container(path):
     return CONTAINERS[extension]
 
 
-def is_padded(path):
-    """Whether frames of odd height or width get one more row or column: 4:2:0 in H.264 has none that are odd."""
+def is_padded(path: str | os.PathLike) -> bool:
+    """Whether frames of odd height or width get one more row or column: 4:2:0 in H.264 has none that are
+    odd."""
     return container(path) != "avi"
 
 
-def arguments(path, ffmpeg, bits):
-    """ffmpeg's arguments for an output: (video filter or None, list). ffmpeg: the program. bits: a second,
-    for encoders that know no quality."""
+def arguments(path: str | os.PathLike, ffmpeg: str, bits: int) -> tuple[str | None, list[str]]:
+    """ffmpeg's arguments for an output: (video filter or None, list). ffmpeg: the program. bits: per second,
+    for encoders that can't be given a quality."""
     name = container(path)
     # The sound's encoder starts before 0, and pictures are stored before they are shown: all would be shown
     # later.
     in_place = () if name in ("mp4", "mov") else ("-avoid_negative_ts", "disabled")
     if name == "avi":
-        return None, [
-            "-c:v",
-            "mpeg4",
-            "-vtag",
-            "XVID",
-            "-q:v",
-            "3",
-            "-c:a",
-            "libmp3lame",
-            "-b:a",
-            "192k",
-            *in_place,
-            "-f",
-            name,
-        ]
+        return None, [*AVI_CODING, *in_place, "-f", name]
     encoder = {
         "libx264": ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18"),
         "libopenh264": ("-c:v", "libopenh264", "-b:v", str(bits)),
         "mpeg4": ("-c:v", "mpeg4", "-q:v", "3"),
     }[best_encoder(ffmpeg)]
-    return YUV_FILTER, [
-        *encoder,
-        *YUV,
-        "-c:a",
-        "aac",
-        "-b:a",
-        "192k",
-        *(in_place or ("-movflags", "+faststart")),
-        "-f",
-        name,
-    ]
+    return YUV_FILTER, [*encoder, *YUV, *AAC, *(in_place or ("-movflags", "+faststart")), "-f", name]
 
 
 @functools.cache
-def best_encoder(ffmpeg):
+def best_encoder(ffmpeg: str) -> str:
     """The best video encoder for MP4 that an ffmpeg has. Those that need a certain graphics card are listed
     without it, too."""
-    said = processes.run(
-        [ffmpeg, "-hide_banner", "-encoders"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    ).stdout
-    there = set(re.findall(r"^ V\S* (\S+)", said, re.M))
-    return next((name for name in ("libx264", "libopenh264") if name in there), "mpeg4")
+    known = set(re.findall(r"^ V\S* (\S+)", ask(ffmpeg, "-encoders"), re.M))
+    return next((name for name in ("libx264", "libopenh264") if name in known), "mpeg4")

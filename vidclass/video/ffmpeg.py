@@ -1,16 +1,20 @@
-"""Finding and running ffmpeg: what it may open, when it is ended, and what its messages mean."""
+"""Finding and running ffmpeg. Nothing else in the suite starts it: this module knows what it may open, when
+it is ended, what counts as a failure, and what its messages mean."""
 
 import functools
+import math
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO
 
 from vidclass import atomic, processes
 from vidclass.progress import progress
-from vidclass.video.limits import MAX_PIXELS
-from vidclass.video.watchdog import Watchdog, read_progress
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
+from vidclass.video.watchdog import STALL, Watchdog
 
 # Containers, as ffmpeg's demuxers are called. None of those that name other files or hosts, which ffmpeg
 # would open: HLS, DASH, concat, image patterns, SDP and the like.
@@ -18,10 +22,17 @@ FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,gxf,dv,nut,ivf,obu,h264,hevc,m4v,vc1,yuv4mpegpipe,gif,wtv,"
     "rm"
 )
+FILES_ONLY = ("-protocol_whitelist", "file,pipe")
+# It asks nothing, prints errors alone, and overwrites: outputs are temporary files of ours.
+COMMON = ("-nostdin", "-hide_banner", "-v", "error", "-y")
+FIRST_VIDEO = ("-map", "0:V:0")  # not a cover picture
+NEVER = math.inf  # patience with an ffmpeg that waits for us
+FIRST_FRAME_PATIENCE = 3600  # seconds that ffmpeg may take on its way to the first frame it writes
+BUFFER = 1 << 20  # bytes
 
 
 @functools.cache
-def find_ffmpeg():
+def find_ffmpeg() -> str:
     """The ffmpeg on PATH, else the one in imageio-ffmpeg's wheel. Raises FileNotFoundError if there is
     neither."""
     found = shutil.which("ffmpeg")
@@ -38,78 +49,206 @@ def find_ffmpeg():
         ) from None
 
 
-def stalled_message(watchdog):
-    """Why a file on which ffmpeg was stuck is refused."""
-    return f"ffmpeg made no progress with it for {watchdog.seconds:g} s and was ended"
+# Arguments
 
 
-def video_arguments(path):
-    """ffmpeg's arguments that open a file and choose its video (not a cover picture)."""
-    return ["-nostdin", "-hide_banner", "-v", "error", *input_arguments(path), "-map", "0:V:0"]
-
-
-def input_arguments(path):
-    """ffmpeg's arguments that open a file and nothing else. (Decoders round a frame's sides up before they
+def pixel_limit(limits: VideoLimits) -> list[str]:
+    """ffmpeg's arguments that refuse larger frames. (Decoders round a frame's sides up before they
     compare.)"""
-    return [
-        "-protocol_whitelist",
-        "file,pipe",
-        "-format_whitelist",
-        FORMATS,
-        "-max_pixels",
-        str(2 * MAX_PIXELS),
-        "-i",
-        f"file:{os.fspath(path)}",
-    ]
+    return ["-max_pixels", str(2 * limits.max_pixels)]
+
+
+def input_arguments(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> list[str]:
+    """ffmpeg's arguments that open a file and nothing else."""
+    whitelist = [*FILES_ONLY, "-format_whitelist", FORMATS]
+    return [*whitelist, *pixel_limit(limits), "-i", f"file:{os.fspath(path)}"]
+
+
+def video_arguments(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> list[str]:
+    """ffmpeg's arguments that open a file and choose its video."""
+    return [*input_arguments(path, limits), *FIRST_VIDEO]
+
+
+def parts_arguments(path: str | os.PathLike) -> list[str]:
+    """ffmpeg's arguments that open a list of parts which we have written ourselves, one after the other."""
+    return [*FILES_ONLY, "-f", "concat", "-i", f"file:{os.fspath(path)}"]
 
 
 @functools.cache
-def passthrough():
+def passthrough() -> tuple[str, str]:
     """ffmpeg's arguments for 'each decoded frame once, none dropped or doubled to keep a rate'."""
-    version = processes.run(
-        [find_ffmpeg(), "-version"], capture_output=True, text=True, errors="replace"
-    ).stdout
-    libavcodec = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", version)
+    libavcodec = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", ask(find_ffmpeg(), "-version"))
     # ffmpeg 5.1 (libavcodec 59.37) renamed -vsync, and later ones dropped the old name.
     recent = libavcodec is None or tuple(map(int, libavcodec.groups())) >= (59, 37, 100)
     return ("-fps_mode", "passthrough") if recent else ("-vsync", "passthrough")
 
 
-def error_reason(stderr, path):
-    """The part of ffmpeg's messages that tells a person what is wrong."""
-    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    if any("matches no streams" in line for line in lines):
-        return "it has no video stream"
-    # '[mov,mp4 @ 0x55d0c8] moov atom not found' without the address and without the path we name ourselves.
-    lines = [
-        re.sub(r"^\[[^\]]*@[^\]]*\]\s*", "", line).replace(f"file:{os.fspath(path)}: ", "") for line in lines
-    ]
-    return lines[0] if lines else "it ends too early"
+# Running
 
 
-def has_failed(returncode, stderr):
-    """Whether ffmpeg's output is incomplete: up to version 5 it ends with 0 when the disk is full at the last
-    moment."""
-    return returncode != 0 or b"Error writing trailer" in stderr or b"Error closing file" in stderr
+class Ffmpeg:
+    """A running ffmpeg; a context manager. It has ended when the block ends: by itself, or killed if an
+    exception leaves the block. It dies with this process, and a Watchdog ends it where it is stuck.
+
+    arguments: after COMMON. writes: frames are written to its .stdin; otherwise its output is read from
+    .stdout. text: as text. patience: seconds for each of its steps (None: watchdog.STALL). folder: in which
+    it works. .returncode, .messages (its stderr, bytes), .failed: when it has ended.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        writes: bool = False,
+        text: bool = False,
+        patience: float | None = None,
+        folder: str | None = None,
+    ):
+        self._command = [find_ffmpeg(), *COMMON, *arguments]
+        self._options = {
+            "stdin": subprocess.PIPE if writes else subprocess.DEVNULL,
+            "stdout": subprocess.DEVNULL if writes else subprocess.PIPE,
+            "cwd": folder,
+            **({"text": True, "errors": "replace"} if text else {"bufsize": BUFFER}),
+        }
+        self._patience = patience
+        self.messages, self.returncode = b"", 0
+
+    def __enter__(self):
+        self._log = tempfile.TemporaryFile()
+        self._process = processes.popen(self._command, stderr=self._log, **self._options)
+        self.stdin: IO = self._process.stdin  # type: ignore[assignment]
+        self.stdout: IO = self._process.stdout  # type: ignore[assignment]
+        self.watchdog = Watchdog(self._process, self._patience)
+        self.watchdog.__enter__()
+        return self
+
+    def __exit__(self, kind, *error):
+        try:
+            if kind is None:
+                if self.stdin:
+                    self._close_stdin()
+                self._process.wait()
+        finally:
+            self._process.kill()
+            if self.stdout:
+                self.stdout.close()
+            self.returncode = self._process.wait()
+            self.watchdog.__exit__()
+            if self.stdin:
+                self._close_stdin()
+            self._log.seek(0)
+            self.messages = self._log.read()
+            self._log.close()
+
+    def _close_stdin(self):
+        try:
+            self.stdin.close()
+        except BrokenPipeError:
+            pass  # .failed tells
+
+    def kill(self) -> None:
+        """Ends it, from any thread."""
+        self._process.kill()
+
+    @property
+    def stalled(self) -> str | None:
+        """Why a file on which it was stuck is refused, None if it was not stuck."""
+        if not self.watchdog.barked:
+            return None
+        return f"ffmpeg made no progress with it for {self.watchdog.seconds:g} s and was ended"
+
+    @property
+    def failed(self) -> bool:
+        """Whether its output is incomplete: up to version 5 it ends with 0 when the disk is full at the last
+        moment."""
+        broken = b"Error writing trailer" in self.messages or b"Error closing file" in self.messages
+        return self.returncode != 0 or broken
+
+    def reason(self, path: str | os.PathLike) -> str:
+        """What its messages tell a person that is wrong with a file."""
+        return error_reason(self.messages, path)
+
+    def check_stall(self, path: str | os.PathLike) -> None:
+        """Raises ValueError, naming the file, if it was stuck."""
+        if self.stalled:
+            raise ValueError(f"{os.fspath(path)}: {self.stalled}")
+
+    def progress(self) -> Iterator[tuple[int, float]]:
+        """Yields (frames, seconds) of its output whenever they have grown, from what `-progress pipe:1`
+        prints as text. Reports that tell of nothing new are no step."""
+        frames, seconds = 0, 0.0
+        for line in self.stdout:
+            found = re.fullmatch(r"(frame|out_time_us)=\s*(\d+)\n?", line)
+            if not found:
+                continue
+            before = frames, seconds
+            if found[1] == "frame":
+                frames = int(found[2])
+            else:
+                seconds = int(found[2]) / 1e6
+            if (frames, seconds) != before:
+                self.watchdog.start()
+                yield frames, seconds
 
 
-PATIENCE = 3600  # seconds that ffmpeg may take on its way to the first frame it writes
+PROGRESS = ("-progress", "pipe:1")  # see Ffmpeg.progress
+
+
+def run_to_end(arguments: Sequence[str], path: str | os.PathLike) -> tuple[int, float]:
+    """Runs ffmpeg on a file. Returns (frames, seconds) of its output. Raises ValueError, naming the file, if
+    ffmpeg was stuck."""
+    frames, seconds = 0, 0.0
+    with Ffmpeg([*PROGRESS, *arguments], text=True) as process:
+        for frames, seconds in process.progress():  # noqa: B007
+            pass
+    process.check_stall(path)
+    return frames, seconds
+
+
+def capture(arguments: Sequence[str], patience: float | None = None) -> bytes:
+    """What ffmpeg writes to its standard output, whole; empty if it takes longer than `patience` seconds
+    (None: watchdog.STALL)."""
+    with Ffmpeg(arguments, patience=patience) as process:
+        content = process.stdout.read()
+    return b"" if process.stalled else content
+
+
+def ask(program: str, question: str) -> str:
+    """What an ffmpeg answers to an option like -version or -encoders; nothing if it takes too long."""
+    command, options = (
+        [program, "-hide_banner", question],
+        {"stdin": subprocess.DEVNULL, "capture_output": True},
+    )
+    try:
+        return processes.run(command, timeout=STALL, **options).stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        return ""
 
 
 class FfmpegError(OSError):
     """ffmpeg could not write a file, for a `reason`."""
 
-    def __init__(self, path, reason):
+    def __init__(self, path: str | os.PathLike, reason: str):
         super().__init__(f"{path}: can't be written ({reason})")
         self.reason = reason
 
 
-def write_with_ffmpeg(arguments, path, check=None, seconds=None, title=None, others=()):
-    """Runs ffmpeg with an output that appears under its name when it is complete. check: called with its path
-    before. seconds: to show in a bar, with a title. others: ffmpeg's arguments for further outputs."""
+def write_with_ffmpeg(
+    arguments: Sequence[str],
+    path: str | os.PathLike,
+    check: Callable[[str], None] | None = None,
+    seconds: float | None = None,
+    title: str | None = None,
+    others: Sequence[str] = (),
+) -> None:
+    """Runs ffmpeg with an output that appears under its name when it is complete.
+
+    check: called with the complete file's temporary path; what it raises goes through, and there is no file.
+    seconds: of the output, to show a bar, with a title. others: ffmpeg's arguments for further outputs.
+    Raises OSError, FfmpegError if ffmpeg says why.
+    """
     with (
         atomic.atomic_write(path, os.path.splitext(path)[1]) as partial,
-        tempfile.TemporaryFile() as log,
         progress(
             total=seconds,
             unit="s",
@@ -118,40 +257,26 @@ def write_with_ffmpeg(arguments, path, check=None, seconds=None, title=None, oth
             bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s",
         ) as bar,
     ):
-        process = processes.popen(
-            [
-                find_ffmpeg(),
-                "-nostdin",
-                "-hide_banner",
-                "-v",
-                "error",
-                "-y",
-                "-progress",
-                "pipe:1",
-                *arguments,
-                f"file:{partial}",
-                *others,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        try:
-            # Before it writes, ffmpeg may have to go through the whole recording without a word.
-            with Watchdog(process, seconds=PATIENCE) as watchdog:
-                for _, done in read_progress(process, watchdog):
-                    bar.update(done - bar.n)
-                process.wait()
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
-        if watchdog.barked:
-            raise OSError(f"{path}: can't be written ({stalled_message(watchdog)})")
-        log.seek(0)
-        stderr = log.read()
-        if has_failed(process.returncode, stderr):
-            raise FfmpegError(path, error_reason(stderr, partial))
+        outputs = [*arguments, f"file:{partial}", *others]
+        # Before it writes, ffmpeg may have to go through the whole recording without a word.
+        with Ffmpeg([*PROGRESS, *outputs], text=True, patience=FIRST_FRAME_PATIENCE) as process:
+            for _, done in process.progress():
+                bar.update(done - bar.n)
+        if process.stalled:
+            raise OSError(f"{path}: can't be written ({process.stalled})")
+        if process.failed:
+            raise FfmpegError(path, process.reason(partial))
         if check:
             check(partial)
+
+
+def error_reason(messages: bytes, path: str | os.PathLike) -> str:
+    """The part of ffmpeg's messages that tells a person what is wrong with a file."""
+    lines = [line.strip() for line in messages.decode(errors="replace").splitlines() if line.strip()]
+    if any("matches no streams" in line for line in lines):
+        return "it has no video stream"
+    # '[mov,mp4 @ 0x55d0c8] moov atom not found' without the address and without the path we name ourselves.
+    lines = [
+        re.sub(r"^\[[^\]]*@[^\]]*\]\s*", "", line).replace(f"file:{os.fspath(path)}: ", "") for line in lines
+    ]
+    return lines[0] if lines else "it ends too early"

@@ -1,18 +1,16 @@
-"""Frames as images: clips split into JPEG files, files read, arrays resized."""
+"""Frames as images: clips split into JPEG files, single pictures, files read, arrays resized."""
 
 import os
-import subprocess
-import tempfile
+from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from vidclass import processes
-from vidclass.video.ffmpeg import error_reason, find_ffmpeg, passthrough, stalled_message, video_arguments
-from vidclass.video.limits import frame_limit, too_many_frames_message
-from vidclass.video.probe import probe
+from vidclass.video.ffmpeg import PROGRESS, Ffmpeg, capture, passthrough, video_arguments
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits, frame_limit, too_many_frames_message
+from vidclass.video.probe import VideoInfo, has_index, probe
 from vidclass.video.reader import describe_loss
-from vidclass.video.watchdog import Watchdog, read_progress
 
 # Frames go to JPEG by way of the RGB that FrameReader gives, with no colour left out and at the best quality,
 # so that InceptionV3 sees nearly the same in both. JPEG (JFIF) is BT.601 at full range whatever the clip is.
@@ -20,75 +18,80 @@ JPEG_FILTER = (
     "format=rgb24,scale=out_color_matrix=bt601:out_range=full:flags=accurate_rnd+full_chroma_int+bicubic,"
     "format=yuvj444p"
 )
-JPEG_QUALITY = ("-qmin", "1", "-q:v", "1")
+JPEG_OUTPUT = ("-vf", JPEG_FILTER, "-qmin", "1", "-q:v", "1", "-f", "image2", "%04d.jpg")
+MJPEG_OUTPUT = ("-q:v", "4", "-f", "image2pipe", "-c:v", "mjpeg", "pipe:1")
+ONE_THREAD = ("-threads", "1")  # others work beside this one
+KEY_FRAMES = 15  # seconds from one key frame to the next at most: encoders' default is 10
 
 
-def split_into_frames(path, folder, on_start=None, most=None):
+class SplitClip(NamedTuple):
+    """A clip's frames."""
+
+    frames: int
+    info: VideoInfo
+    loss: str | None  # a line on what could not be decoded
+
+
+def split_into_frames(
+    path: str | os.PathLike,
+    folder: str | os.PathLike,
+    limits: VideoLimits = DEFAULT_LIMITS,
+    on_start: Callable[[Ffmpeg], None] | None = None,
+) -> SplitClip:
     """Writes a clip's frames as folder/0001.jpg, 0002.jpg, ... in high quality.
 
-    on_start: called with the running subprocess.Popen, so that a caller can end it. most: frames that it may
-    have. Returns (number of frames, VideoInfo, None or a line on what could not be decoded). Raises OSError
-    or ValueError with a reason if no frame can be had, or the frames can't be written.
+    on_start: called with the running Ffmpeg, so that a caller can kill it. Raises OSError or ValueError with
+    a reason if no frame can be had, there are more than limits.max_frames, or the frames can't be written.
     """
-    info, absolute, limit = probe(path), os.path.abspath(path), frame_limit(path)
+    info, absolute, possible = probe(path, limits), os.path.abspath(path), frame_limit(path)
+    most = min(limits.max_frames, possible)
     # Relative to `folder`: a % in the path would be taken for a frame number.
-    command = [
-        find_ffmpeg(),
-        "-threads",
-        "1",
-        *video_arguments(absolute),
-        *passthrough(),
-        "-vf",
-        JPEG_FILTER,
-        *JPEG_QUALITY,
-        "-threads",
-        "1",
-        "-frames:v",
-        str(min(most or limit, limit) + 1),
-        "-progress",
-        "pipe:1",
-        "-f",
-        "image2",
-        "%04d.jpg",
-    ]
-    with (
-        tempfile.TemporaryFile() as log,
-        processes.running(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
+    output = (*passthrough(), *ONE_THREAD, "-frames:v", str(most + 1), *JPEG_OUTPUT)
+    arguments = [*PROGRESS, *ONE_THREAD, *video_arguments(absolute, limits), *output]
+    with Ffmpeg(arguments, text=True, folder=os.fspath(folder)) as process:
         if on_start:
             on_start(process)
-        with Watchdog(process) as watchdog:
-            for _ in read_progress(process, watchdog):
-                pass
-            process.wait()
-        log.seek(0)
-        stderr = log.read()
+        for _ in process.progress():
+            pass
     frames = len(os.listdir(folder))
-    if watchdog.barked:
-        raise ValueError(stalled_message(watchdog))
-    if b"No space left" in stderr:
+    process.check_stall(path)
+    if b"No space left" in process.messages:
         raise OSError(f"{path}: the disk is full")
     if not frames or process.returncode < 0:
-        raise ValueError(error_reason(stderr, absolute))
-    if frames > limit:
+        raise ValueError(process.reason(absolute))
+    if frames > possible:
         raise ValueError(too_many_frames_message(path))
-    if most and frames > most:
+    if frames > limits.max_frames:
         raise ValueError(
-            f"it has more than {most} frames; cut clips from it (cut_clips.py), or give a greater --max-frames"
+            f"it has more than {limits.max_frames} frames; cut clips from it (cut_clips.py), or give a "
+            f"greater --max-frames"
         )
-    return frames, info, describe_loss(absolute, frames, info.frames, process.returncode != 0, stderr)
+    loss = describe_loss(absolute, frames, info.frames, process.failed, process.messages)
+    return SplitClip(frames, info, loss)
 
 
-def read_image(path):
-    """An image file as a uint8 RGB array (height, width, 3). Raises OSError, or ValueError if it is no image."""
+def still_image(
+    path: str | os.PathLike,
+    seconds: float,
+    video_filter: str,
+    limits: VideoLimits = DEFAULT_LIMITS,
+    patience: float | None = None,
+) -> bytes | None:
+    """A JPEG of the frame that a recording shows at a time in seconds, None if there is none.
+
+    video_filter: of ffmpeg, to scale it. patience: seconds that it may take (None: watchdog.STALL).
+    """
+    # Without an index ffmpeg lands late, up to the next key frame: so it is sent well before, and decodes its
+    # way.
+    seek = seconds if has_index(path) else max(0.0, seconds - KEY_FRAMES)
+    place = (*ONE_THREAD, "-ss", f"{seek:.3f}", "-copyts", "-start_at_zero")
+    output = ("-frames:v", "1", "-vf", f"trim=start={seconds:.3f},{video_filter}", *MJPEG_OUTPUT)
+    return capture([*place, *video_arguments(path, limits), *output], patience) or None
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """An image file as a uint8 RGB array (height, width, 3). Raises OSError, or ValueError if it is not an
+    image."""
     data = np.fromfile(path, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
     if image is None:
@@ -96,7 +99,7 @@ def read_image(path):
     return image
 
 
-def resize(rgb, image_shape):
+def resize(rgb: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
     """A uint8 RGB image at the height and width of image_shape; averaging when it shrinks, bilinear when it
     grows."""
     height, width = image_shape[:2]

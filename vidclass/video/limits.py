@@ -18,20 +18,30 @@ MOST_PACKETS = 10**6
 
 @dataclass(frozen=True)
 class VideoLimits:
-    """What a video may take: an argument of whatever opens one, in this process and in those of a cluster."""
+    """What a video may take: an argument of whatever opens one, in this process and in those of a cluster.
+
+    Raises ValueError for limits below 1.
+    """
 
     max_pixels: int = MAX_PIXELS  # of a frame, width times height
     max_frames: int = MAX_FRAMES  # of a training clip
 
+    def __post_init__(self):
+        if self.max_pixels < 1 or self.max_frames < 1:
+            raise ValueError(f"limits below 1: {self.max_pixels} pixels, {self.max_frames} frames")
 
-def frame_limit(path):
+
+DEFAULT_LIMITS = VideoLimits()
+
+
+def frame_limit(path: str | os.PathLike) -> int:
     """How many frames can be in a file, by its size."""
     return max(FEWEST_FRAMES, os.path.getsize(path) // BYTES_PER_FRAME)
 
 
-def too_many_frames_message(path):
-    """Why a file with more frames than that is refused."""
+def too_many_frames_message(path: str | os.PathLike) -> str:
+    """Why a file with more frames than frame_limit allows is refused."""
     return (
-        f"more than {frame_limit(path)} frames come out of {os.path.getsize(path)} bytes, an edit list repeats them; "
-        f"encode it anew with ffmpeg"
+        f"more than {frame_limit(path)} frames come out of {os.path.getsize(path)} bytes, an edit list "
+        f"repeats them; encode it anew with ffmpeg"
     )

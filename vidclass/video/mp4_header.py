@@ -15,7 +15,7 @@ LARGEST_HEADER = 2**28  # bytes; a day at 60 frames a second needs half of it
 EDIT_BYTES = 12  # at least
 
 
-def check_header(path):
+def check_header(path: str | os.PathLike) -> None:
     """Raises ValueError, without naming the file, if its edit lists have more than MOST_EDITS entries or it
     speaks of more bytes of samples than it has. Other files than MP4 and QuickTime pass.
 

@@ -1,93 +1,69 @@
 """When the frames of a video are shown."""
 
+import os
 import re
-import subprocess
 import tempfile
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 import numpy as np
 
-from vidclass import processes
-from vidclass.video.ffmpeg import find_ffmpeg, passthrough, stalled_message, video_arguments
-from vidclass.video.limits import MAX_FPS, frame_limit
+from vidclass.video.ffmpeg import passthrough, run_to_end, video_arguments
+from vidclass.video.limits import DEFAULT_LIMITS, MAX_FPS, VideoLimits, frame_limit
 from vidclass.video.probe import as_frame_rate
-from vidclass.video.watchdog import Watchdog, read_progress
 
 
-def find_times(path, arguments=(), most=None, until=None):
-    """When the frames of a video are shown, in seconds from the recording's beginning, float64 (frames,):
-    with ffmpeg's further `arguments` for its input, of the first `most` frames, of those before `until`.
-    Raises ValueError if ffmpeg is stuck."""
+def find_times(
+    path: str | os.PathLike,
+    arguments: Sequence[str] = (),
+    most: int | None = None,
+    until: float | None = None,
+    limits: VideoLimits = DEFAULT_LIMITS,
+) -> np.ndarray:
+    """When the frames of a video are shown, in seconds from the recording's beginning, float64 (frames,).
+
+    arguments: further ones of ffmpeg for its input. most: only the first so many frames. until: only those
+    before this time. Raises ValueError if ffmpeg is stuck.
+    """
+    options = ["-frames:v", str(most or frame_limit(path))]
+    if until is not None:
+        options += ["-to", f"{until:.6f}"]
     with tempfile.NamedTemporaryFile("r") as times:
-        options = (
-            "-frames:v",
-            str(most or frame_limit(path)),
-            *(() if until is None else ("-to", f"{until:.6f}")),
-        )
-        command = [
-            find_ffmpeg(),
-            "-progress",
-            "pipe:1",
-            *arguments,
-            *video_arguments(path),
-            *times_output(times.name, mapped=True, options=options),
-            *sound_output(path),
-        ]
-        with (
-            processes.running(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                errors="replace",
-            ) as process,
-            Watchdog(process) as watchdog,
-        ):
-            for _ in read_progress(process, watchdog):
-                pass
-        if watchdog.barked:
-            raise ValueError(f"{path}: {stalled_message(watchdog)}")
+        output = times_output(times.name, mapped=True, options=options)
+        run_to_end([*arguments, *video_arguments(path, limits), *output, *sound_output(path)], path)
         return np.array(read_stamps(times))
 
 
-def start_time(path):
+def start_time(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> float:
     """When a video's first frame is shown, in seconds from the recording's start; its sound may begin
     earlier."""
-    times = find_times(path, most=1)
+    times = find_times(path, most=1, limits=limits)
     return float(times[0]) if len(times) else 0.0
 
 
-def times_output(path, mapped=False, options=()):
-    """ffmpeg's arguments for an output beside the frames: the time of each in milliseconds, a line each."""
-    # Without a time base of its own, an encoder rounds times to the frame rate that the header tells.
-    return [
-        *(() if mapped else ("-map", "0:V:0")),
-        *passthrough(),
-        *options,
-        "-c:v",
-        "wrapped_avframe",
-        "-enc_time_base",
-        "1:90000",
-        "-f",
-        "mkvtimestamp_v2",
-        "-y",
-        f"file:{path}",
-    ]
+def times_output(path: str, mapped: bool = False, options: Sequence[str] = ()) -> list[str]:
+    """ffmpeg's arguments for an output beside the frames: the time of each in milliseconds, a line each.
+    mapped: the video has been chosen already."""
+    chosen = () if mapped else ("-map", "0:V:0")
+    # Without a time base of its own, an encoder rounds times to the header's frame rate.
+    coding = ("-c:v", "wrapped_avframe", "-enc_time_base", "1:90000", "-f", "mkvtimestamp_v2")
+    return [*chosen, *passthrough(), *options, *coding, f"file:{path}"]
 
 
-def read_times(file, frames, fps):
-    """Seconds at which so many frames are shown, float64, from what times_output wrote. Where they are a
-    constant rate's, rounded or guessed by ffmpeg, they are that rate's; where there are none, too."""
+def read_times(file: Iterable[str], frames: int, fps: Fraction) -> np.ndarray:
+    """When so many frames are shown, in seconds, float64 (frames,), from what times_output wrote. Where they
+    come at a constant rate, with times that are rounded or that ffmpeg has guessed, they are that rate's;
+    where there are no times, too."""
     regular = np.arange(frames) / float(fps)
-    found = read_stamps(file)[:frames]
-    if len(found) < frames or not frames:
+    stamps = read_stamps(file)[:frames]
+    if len(stamps) < frames or not frames:
         return regular
-    found = np.maximum.accumulate(found)
+    found = np.maximum.accumulate(stamps)
     first, is_regular = first_time(found, fps)
     return first + regular if is_regular else found
 
 
-def first_time(times, fps):
+def first_time(times: Sequence[float] | np.ndarray, fps: Fraction) -> tuple[float, bool]:
     """(when the first frame is shown in seconds, whether frames with these times come at a constant rate).
 
     If they do, most of them tell when the first one is shown; its own time may be wrong (of H.264 in AVI it
@@ -101,7 +77,7 @@ def first_time(times, fps):
     return float(first if is_regular else times[0]), bool(is_regular)
 
 
-def sound_output(path, number=0):
+def sound_output(path: str | os.PathLike, number: int = 0) -> list[str]:
     """ffmpeg's arguments for an output that goes nowhere, with the first picture and sound of a file, its
     input of this number.
 
@@ -111,39 +87,24 @@ def sound_output(path, number=0):
     """
     with open(path, "rb") as file:
         head = file.read(3 * 204)
+    # A packet of MPEG-TS begins with a G and has one of three sizes.
     is_transport_stream = any(
-        head[at : at + 1]
-        == head[at + size : at + size + 1]
-        == head[at + 2 * size : at + 2 * size + 1]
-        == b"G"
+        [head[at + n * size : at + n * size + 1] for n in range(3)] == [b"G"] * 3
         for size in (188, 192, 204)
         for at in range(size)
     )
     if not is_transport_stream and head[:4] not in (b"OggS", b"\0\0\1\xba"):
         return []
-    return [
-        "-map",
-        f"{number}:V:0",
-        "-map",
-        f"{number}:a?",
-        "-c",
-        "copy",
-        "-frames:v",
-        "1",
-        "-frames:a",
-        "1",
-        "-f",
-        "null",
-        "-",
-    ]
+    streams = ["-map", f"{number}:V:0", "-map", f"{number}:a?"]
+    return [*streams, "-c", "copy", "-frames:v", "1", "-frames:a", "1", "-f", "null", "-"]
 
 
-def read_stamps(file):
+def read_stamps(file: Iterable[str]) -> list[float]:
     """The times in what times_output wrote, in seconds."""
     return [float(line) / 1000 for line in file if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?\n?", line)]
 
 
-def steady_rate(fps, times):
+def steady_rate(fps: Fraction, times: np.ndarray) -> Fraction:
     """The constant frame rate at which a video lasts as long as with these times, of all frames and of the
     end: fps, its own, where that is so to half a frame."""
     frames, seconds = len(times) - 1, times[-1] - times[0]

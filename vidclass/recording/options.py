@@ -1,0 +1,59 @@
+"""What clasify.py may be told beside the article's arguments."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vidclass.errors import UsageError
+from vidclass.recording.exporters import WRITERS
+from vidclass.recording.segments import Smoothing
+from vidclass.video import encoders
+from vidclass.video.limits import VideoLimits
+
+
+@dataclass(frozen=True)
+class ClassifyOptions:
+    """Options of clasify(). Raises cli.UsageError if they contradict each other."""
+
+    data_dir: str = "data"  # where data_file.csv gives the classes of a checkpoint that has none
+    weights: str | None = None  # InceptionV3's; None: those that the checkpoint was trained with
+    precision: str = "float32"  # in which InceptionV3 computes, see Extractor
+    hop: float | Fraction | None = None  # seconds from one window's start to the next's; None: a window
+    smoothing: Smoothing | None = None  # None: each window is of its likeliest class
+    output: str = "result.avi"  # what goes beside it has its name, too
+    export: tuple[str, ...] = ("csv",)  # names of exporters.WRITERS
+    skip: tuple[str, ...] = ()  # classes that an EDL tells a player to skip
+    keep: tuple[str, ...] = ()  # classes of a copy of the recording that has nothing else
+    exact: bool = False  # encode that copy anew, cut to the frame
+    video: bool = True  # write `output`
+    audio: bool = True  # with the video's sound
+    strip: bool = True  # with a strip of the classes over time
+    report: bool = False  # write result.html and result.png
+    limits: VideoLimits = VideoLimits()
+    quiet: bool = False  # print results only
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.export if name not in WRITERS]
+        if unknown:
+            raise UsageError(f"--export {','.join(unknown)}: expected one or more of {', '.join(WRITERS)}")
+        if self.video:
+            try:
+                encoders.container(self.output)
+            except ValueError as error:
+                raise UsageError(f"--output {error}") from None
+        if "edl" in self.export and not self.skip:
+            raise UsageError("--export edl lists what a player skips: name those classes with --skip")
+        if self.exact and not self.keep:
+            raise UsageError("--exact is for --keep")
+        if self.hop is not None and self.hop <= 0:
+            raise UsageError(f"--hop {float(self.hop):g} is not above 0")
+
+    def check_classes(self, classes: list[str]) -> None:
+        """Raises UsageError unless the classes that options name are among the checkpoint's."""
+        for option, names in (("--skip", self.skip), ("--keep", self.keep)):
+            unknown = sorted(set(names) - set(classes))
+            if unknown:
+                raise UsageError(
+                    f"{option}: no class is called {', '.join(unknown)}; there are {', '.join(classes)}"
+                )
+        if self.keep and set(self.keep) == set(classes):
+            raise UsageError("--keep names all classes: that is the recording itself")

@@ -1,0 +1,148 @@
+"""The steps of clasify.py: open, classify windows, find segments, write."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidclass.console import print
+from vidclass.interfaces import FeatureExtractor, SequenceClassifier
+from vidclass.recording import result_video, results
+from vidclass.recording.cuts import FeatureCache, refine_cuts
+from vidclass.recording.options import ClassifyOptions
+from vidclass.recording.segments import Timeline, Window, average_windows, find_segments
+from vidclass.recording.trained import Trained, read_trained
+from vidclass.recording.windows import WindowSpec, classify_windows, set_times
+from vidclass.text import class_lines, clock
+from vidclass.training.checkpoint import find_checkpoint
+from vidclass.video.probe import audio_format
+from vidclass.video.reader import FrameReader
+from vidclass.video.writer import VideoWriter
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A video that is going to be classified."""
+
+    reader: FrameReader
+    files: results.ResultFiles
+    saved_model: str  # path of the checkpoint
+    trained: Trained
+    spec: WindowSpec
+    options: ClassifyOptions
+
+    @property
+    def is_written_as_classified(self) -> bool:
+        """Whether frames are written as soon as their window is classified: no more is known later."""
+        return self.options.video and not self.options.strip and not self.options.smoothing
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[VideoWriter | None]:
+        """A `with` block that writes result.avi, if that is asked for."""
+        if not self.options.video:
+            yield None
+            return
+        info, sound = self.reader.info, self.reader.path if self.options.audio else None
+        output, limits = self.options.output, self.reader.limits
+        with VideoWriter(output, info.fps, info.pixel_aspect, sound, limits) as writer:
+            yield writer
+
+    @contextlib.contextmanager
+    def feature_cache(self) -> Iterator[FeatureCache | None]:
+        """A `with` block with a place for the features, if cuts are going to be refined with them."""
+        if not self.options.smoothing:
+            yield None
+            return
+        folder = os.path.dirname(os.path.abspath(self.options.output))
+        with contextlib.closing(FeatureCache(folder)) as cache:
+            yield cache
+
+
+def open_recording(
+    seq_length: int, class_limit: int, saved_model: str, video_file: str, options: ClassifyOptions
+) -> Recording:
+    """Opens a video and a checkpoint, and checks all that can be checked before the long work. Arguments and
+    errors: see clasify()."""
+    files = results.ResultFiles(video_file, options)
+    reader = FrameReader(video_file, options.limits)
+    files.prepare()
+    saved_model = find_checkpoint(saved_model, options.data_dir)
+    trained = read_trained(saved_model, seq_length, class_limit, options, reader.info)
+    options.check_classes(trained.classes)
+    spec = trained.window_spec(reader.info.fps, options.hop)
+    files.make_folder()
+    return Recording(reader, files, saved_model, trained, spec, options)
+
+
+def classify(
+    recording: Recording,
+    extractor: FeatureExtractor,
+    model: SequenceClassifier,
+    cache: FeatureCache | None,
+    writer: VideoWriter | None,
+) -> tuple[list[Window], np.ndarray]:
+    """The windows of a recording, which do not overlap: those that do are averaged where they overlap.
+    Returns them, and when the frames and the end are shown, in seconds (frames + 1,).
+
+    extractor: an Extractor. model: a ResearchModel. cache: gets the features. writer: gets the frames if they
+    are written as classified.
+    """
+    reader, options, classes = recording.reader, recording.options, recording.trained.classes
+    found = classify_windows(reader, extractor, model, recording.spec, cache, options.quiet)
+    windows: Iterable[Window] = average_windows(found if options.quiet else print_windows(found, classes))
+    if writer and recording.is_written_as_classified:
+        windows = result_video.write_as_classified(windows, classes, reader, writer, options.quiet)
+    return set_times(list(windows), reader)
+
+
+def print_windows(windows: Iterable[Window], classes: list[str]) -> Iterator[Window]:
+    """Prints Windows, with the classes' probabilities, best first, as they pass."""
+    for window in windows:
+        probabilities = "  ".join(class_lines(classes, window.probabilities))
+        print(f"{clock(window.start)} - {clock(window.end)}  {probabilities}", flush=True)
+        yield window
+
+
+def segment(
+    recording: Recording,
+    windows: list[Window],
+    times: np.ndarray,
+    model: SequenceClassifier,
+    cache: FeatureCache | None,
+) -> Timeline:
+    """What is when in a recording. cache: the features; with them, cuts are found to the frame."""
+    reader, options, classes = recording.reader, recording.options, recording.trained.classes
+    window_seconds = float(recording.spec.length / reader.info.fps)
+    timeline = Timeline(
+        video=reader.path,
+        fps=reader.info.fps,
+        size=(reader.info.height, reader.info.width),
+        classes=classes,
+        windows=windows,
+        segments=find_segments(classes, windows, window_seconds, options.smoothing),
+        skipped=options.skip,
+        sound=audio_format(reader.path, reader.limits) if "xml" in options.export else None,
+    )
+    if cache:
+        timeline = refine_cuts(timeline, times, cache, model, recording.spec.seq_length)
+    return timeline
+
+
+def write_video(recording: Recording, timeline: Timeline, times: np.ndarray, writer: VideoWriter) -> None:
+    """Writes the frames of result.avi, unless they are written, and says how far their times are off."""
+    reader, options = recording.reader, recording.options
+    if not recording.is_written_as_classified:
+        result_video.write_timeline(timeline, times, reader, writer, options)
+    results.warn_of_rate(reader.path, options.output, writer.rate, times)
+
+
+def summarize(recording: Recording, timeline: Timeline) -> None:
+    """Prints what was found, what was written, and what is missing."""
+    results.summarize(timeline, recording.files)
+    results.warn_of_others(timeline, recording.files)
+    if recording.reader.loss:
+        message = f"{recording.reader.path}: {recording.reader.loss}; what was decoded is classified"
+        print(message, file=sys.stderr)
