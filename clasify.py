@@ -46,7 +46,7 @@ def clasify(
     The corner of each frame says what the network says of its window. With smoothing it says what result.csv
     says: the class of the segment with its mean probability, below it the other classes with theirs.
 
-    seq_length, class_limit: those of the checkpoint `saved_model`. Raises cli.UsageError if the arguments
+    seq_length, class_limit: those of the checkpoint `saved_model`. Raises UsageError if the arguments
     contradict the checkpoint, and FileNotFoundError, ValueError or OSError, naming the file, for a checkpoint
     or video that can't be read or a result that can't be written.
     """

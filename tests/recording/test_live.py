@@ -173,7 +173,7 @@ def test_a_live_playlist_opens_no_file(tmp_path):
 
 @pytest.mark.parametrize("source", ["", "x", "http:/x", "0x1", "١"])
 def test_what_is_no_source(source):
-    with pytest.raises(cli.UsageError, match="expected the number of a camera"):
+    with pytest.raises(UsageError, match="expected the number of a camera"):
         live_source.Source(source, 5, (10, 10, 3))
 
 
