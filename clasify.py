@@ -85,6 +85,7 @@ def stream(
 
     saved_model = find_checkpoint(saved_model, options.data_dir)
     trained = read_trained(saved_model, seq_length, class_limit, options)
+    assert trained.clip_seconds  # read_trained refuses others
     windows = live.LiveWindows(seq_length, trained.clip_seconds, options.hop)
     opened = live_source.Source(source, windows.rate, trained.image_shape, options.quiet, options.limits)
     cli.import_keras()  # late: it takes seconds, and all that can be refused has been
