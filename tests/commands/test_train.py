@@ -31,6 +31,8 @@ from conftest import (
 from data import DataSet
 from extractor import Extractor
 from models import ResearchModel
+from train import TrainOptions
+from vidclass.errors import UsageError
 from vidclass.features.sequence_store import FolderStore
 from vidclass.training.checkpoint import METADATA
 from vidclass.training.loop import MIN_DELTA
@@ -276,10 +278,8 @@ def test_a_training_that_learns_nothing_and_shared_clips_are_named(copy):
         copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--quiet", "--epochs", 1, "--group"
     )
     assert result.returncode == 0, result.stderr
-    assert re.search(
-        "The same video is in both splits: train/(Grey/Grey|Colour/Colour)_train_[0-5] and test/Grey/other_name",
-        result.stderr,
-    )
+    pair = "train/(Grey/Grey|Colour/Colour)_train_[0-5] and test/Grey/other_name"
+    assert re.search(f"The same video is in both splits: {pair}", result.stderr)
     assert "In all 1 of the 5 test clips" in result.stderr
     assert "--group: the clip names of Colour, Grey tell no groups" in result.stderr
     (predicted,) = re.findall(
@@ -463,3 +463,21 @@ def test_a_sequence_that_is_none_is_named_when_it_is_read(copy):
     path.unlink()
     result = run(copy, "train.py", *arguments)
     assert result.returncode == 0 and "1 sequence extracted, 15 were there already" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "options, mentions",
+    [
+        ({"model": "transformer"}, "--model transformer: expected one of lstm, bilstm, gru, article"),
+        ({"units": 0}, "--units"),
+        ({"validation_split": 1.0}, "--validation-split"),
+        ({"epochs": 0}, "--epochs"),
+        ({"batch_size": 0}, "--batch-size"),
+        ({"seed": -1}, "--seed"),
+        ({"devices": "two"}, "--devices two: expected one of one, all"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, mentions):
+    """From Python, too, where no command line has looked at them."""
+    with pytest.raises(UsageError, match=mentions):
+        TrainOptions(**options)
