@@ -72,7 +72,7 @@ def evaluate(
 
     saved_model = os.fspath(find_checkpoint(saved_model, options.data_dir))
     with Checkpoint(saved_model) as file:
-        cli.check_checkpoint(file, seq_length, class_limit)
+        file.check_arguments(seq_length, class_limit)
         metadata = file.metadata
     image_shape = options.image_shape
     if metadata:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the virtual environment and installs requirements.txt. Usage: sh setup_venv.sh python3 .venv
+# Makes the virtual environment and installs requirements.txt, in the versions of constraints.txt. Usage: sh setup_venv.sh python3 .venv
 set -eu
 python=$1
 venv=$2
@@ -31,10 +31,10 @@ EOF
 fi
 pip="$venv/bin/python -m pip --disable-pip-version-check"
 echo "Installing requirements.txt into $venv (some minutes, about 2 GB)"
-$pip install -q -r requirements.txt
+$pip install -q -r requirements.txt -c constraints.txt
 # opencv-python needs a desktop's libraries (libGL, glib). A server without them gets the same OpenCV without windows,
 # which nothing here opens.
 if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     $pip uninstall -q -y opencv-python
-    $pip install -q "opencv-python-headless$(grep ^opencv-python requirements.txt | sed s/opencv-python//)"
+    $pip install -q -c constraints.txt "$(grep ^opencv-python== constraints.txt | sed s/opencv-python/opencv-python-headless/)"
 fi

@@ -506,7 +506,7 @@ def main():
         else []
     )
     if not sources:
-        raise cli.UsageError(f"{args.clips}: no clips; give a folder of some with --clips")
+        raise UsageError(f"{args.clips}: no clips; give a folder of some with --clips")
     counts = dict.fromkeys(COUNTED, 0)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         folder = Path(folder)

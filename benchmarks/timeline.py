@@ -7,7 +7,11 @@ train.py, clasify.py. Frame accuracy: share of the frames whose class is right. 
 cut to the nearest found one. F1: of segments that overlap a true one of their class by an intersection over
 union of at least 0.5. Speed: seconds of video by seconds of the whole command.
 
+--cues: black frames and silence at both ends of each commercial and between the spots of a break, as comskip
+looks for them. Without it the broadcasts have none of comskip's cues.
+
     python benchmarks/timeline.py --seeds 3
+    python benchmarks/timeline.py --seeds 3 --cues
 """
 
 import csv
@@ -25,13 +29,16 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "data", "demo")]
 from vidclass import cli  # noqa: E402
 
 WINDOW = 3  # seconds
+SPOT = 6, 12  # seconds, the shortest and the longest
+CUE = 0.4  # seconds of black and silence; the true cut is in its middle
 SETTINGS = {
     "hop = window": (),
     "hop = window, --smooth": ("--smooth",),
     "hop = window / 5": ("--hop", WINDOW / 5),
     "hop = window / 5, --smooth": ("--hop", WINDOW / 5, "--smooth"),
 }
-COMSKIP = "output_edl=1\noutput_default=0\nmin_commercialbreak=5\nmin_commercial_size=2\nmin_show_segment_length=5\n"
+# The breaks are shorter than on television, 8 s at least, and the matches, too, 20 s at least.
+COMSKIP = "output_edl=1\noutput_default=0\nmin_commercialbreak=5\nmin_commercial_size=2\nmin_show_segment_length=20\n"
 
 
 def stretches(random, count, fps):
@@ -42,6 +49,30 @@ def stretches(random, count, fps):
         else ("Commercial", int(random.integers(8 * fps, 40 * fps)) / fps)
         for number in range(count)
     ]
+
+
+def cue_times(labels, random):
+    """Where black and silence belong, in seconds: at both ends of each break, and between its spots."""
+    times = []
+    for start, end, class_name in labels:
+        while class_name == "Commercial" and end - start > CUE:
+            times.append(start)
+            start += random.uniform(*SPOT)
+            if end - start < SPOT[0]:  # the rest is too short for a spot of its own
+                start = end
+                times.append(end)
+    return times
+
+
+def add_cues(ffmpeg, path, times):
+    """Blackens and silences a recording for CUE seconds around each of some times."""
+    cue = "+".join(f"between(t,{time - CUE / 2:.3f},{time + CUE / 2:.3f})" for time in times)
+    without = f"{path}.mp4"
+    os.rename(path, without)
+    filters = "-vf", f"drawbox=color=black:t=fill:enable='{cue}'", "-af", f"volume=0:enable='{cue}'"
+    codecs = "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac"
+    subprocess.run([ffmpeg, "-v", "error", "-i", without, *filters, *codecs, path], check=True)
+    os.remove(without)
 
 
 def run(folder, script, *arguments):
@@ -114,6 +145,7 @@ def main():
     cli.add_weights_option(parser, default="random")
     parser.add_argument("--seeds", type=cli.at_least(1), default=3, help="broadcasts to test on")
     parser.add_argument("--stretches", type=cli.at_least(2), default=8, help="of each")
+    parser.add_argument("--cues", action="store_true", help="black frames and silence between spots")
     parser.add_argument("--seq-length", type=cli.at_least(2), default=15)
     args = parser.parse_args()
     import prepare
@@ -127,6 +159,8 @@ def main():
             random = np.random.default_rng(1000 + seed)
             path = os.path.join(folder, f"{seed}.mp4")
             truths.append(prepare.render(path, stretches(random, args.stretches, fps), random))
+            if args.cues:
+                add_cues(prepare.find_ffmpeg(), path, cue_times(truths[-1], random))
         prepare.write_labels(os.path.join(folder, "labels.csv"), truths[0])
         run(folder, "cut_clips.py", "0.mp4", "labels.csv", "--seconds", WINDOW)
         run(folder, "extract_files.py", "mp4")

@@ -240,7 +240,7 @@ def test_a_file_system_without_locks_is_named_once(dataset, monkeypatch, capfd, 
         calls()["extract_files"]()
     errors = capfd.readouterr().err
     assert (
-        errors.count("knows no locks") == 1
+        errors.count("has no locks") == 1
         and os.strerror(number) in errors
         and str(dataset / "data") in errors
     )

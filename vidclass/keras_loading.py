@@ -33,19 +33,23 @@ def import_keras(and_tensorflow: bool = False) -> None:
 @contextlib.contextmanager
 def _without_sklearn():
     """A `with` block in which this thread, no other one, can't load scikit-learn."""
-
-    class Finder:
-        @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> None:
-            if name == "sklearn" and threading.get_ident() == thread:
-                raise ModuleNotFoundError("not needed now", name=name)
-
-    thread = threading.get_ident()
-    sys.meta_path.insert(0, Finder)
+    finder = _SklearnRefuser()
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        sys.meta_path.remove(Finder)
+        sys.meta_path.remove(finder)
+
+
+class _SklearnRefuser:
+    """What Python's import system asks first: in the thread that made it, scikit-learn is not there."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "sklearn" and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError("not needed now", name=name)
 
 
 def _load_at_first_use(package, name):

@@ -121,16 +121,7 @@ def test_bad_clips_are_named_and_the_rest_goes_on(football, tmp_path, run_script
     good = (football / "Football_train_10.mp4").read_bytes()
     (football / "headless.mp4").write_bytes(good[: len(good) // 2])  # its index is at the end
     subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=1",
-            football / "sound.mp4",
-        ],
+        [find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", football / "sound.mp4"],
         check=True,
     )
     result = run_script("extract_files.py", "mp4")

@@ -37,7 +37,11 @@ def labels(draw):
 def cut(given, frames, earlier=(), seed=0, share=0.3):
     stretches = [stretch for stretch in find_stretches(given, FPS) if stretch.starts(frames)]
     splits = choose_splits(stretches, frames, earlier_stretches(earlier, FPS), share, seed)
-    return stretches, splits, plan_cuts(stretches, splits, frames, SOURCE, earlier, Numbers("nowhere", earlier))
+    return (
+        stretches,
+        splits,
+        plan_cuts(stretches, splits, frames, SOURCE, earlier, Numbers("nowhere", earlier)),
+    )
 
 
 def footage(cut):

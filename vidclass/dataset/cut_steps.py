@@ -11,14 +11,7 @@ from vidclass import atomic, platform, processes
 from vidclass.dataset import clips_csv
 from vidclass.dataset.clips import EXTENSIONS
 from vidclass.dataset.clips_csv import Cut, clip_path
-from vidclass.dataset.cut_plan import (
-    Numbers,
-    Recording,
-    Stretch,
-    choose_splits,
-    earlier_stretches,
-    plan_cuts,
-)
+from vidclass.dataset.cut_plan import Numbers, Recording, Stretch, choose_splits, earlier_stretches, plan_cuts
 from vidclass.dataset.data_file import Clip
 from vidclass.dataset.options import CutOptions
 from vidclass.dataset.outcome import Outcome

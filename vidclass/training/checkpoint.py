@@ -14,6 +14,8 @@ from typing import Any
 import h5py
 
 from vidclass import atomic, platform
+from vidclass.errors import UsageError
+from vidclass.features.identity import FEATURES_LENGTH
 from vidclass.training import keras_file
 from vidclass.training.metadata import MOST_FEATURES, Metadata, parse_metadata
 
@@ -46,6 +48,21 @@ class Checkpoint:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+
+    def check_arguments(self, seq_length: int, nb_classes: int) -> None:
+        """Raises UsageError unless it was trained on sequences of this length, of InceptionV3's features, and
+        so many classes."""
+        if self.arguments["seq_length"] not in (None, seq_length):
+            trained = f"sequences of {self.arguments['seq_length']} frames, not {seq_length}"
+            raise UsageError(f"{self.path} was trained on {trained}")
+        if self.arguments["nb_classes"] != nb_classes:
+            trained = f"{self.arguments['nb_classes']} classes, not {nb_classes}"
+            raise UsageError(f"{self.path} was trained on {trained}")
+        if self.arguments["features_length"] != FEATURES_LENGTH:
+            raise UsageError(
+                f"{self.path} was trained on {self.arguments['features_length']} features of a frame; "
+                f"InceptionV3 gives {FEATURES_LENGTH}"
+            )
 
     def load_weights_into(self, model: Any) -> None:
         """Sets a Keras model's weights to the file's. Raises ValueError unless they are of the same shapes in
