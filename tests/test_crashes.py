@@ -174,7 +174,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk(project, match, small_disk):
-    """One line that says so; what is complete stays, nothing half-written; with room again the run goes on."""
+    """One line that says so; what is complete stays, nothing half-written; with room again it goes on."""
     disk = small_disk(1)
     shutil.copytree(
         project / "data/train", disk / "data/train", ignore=shutil.ignore_patterns("*.jpg", "*.json")

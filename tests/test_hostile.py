@@ -12,6 +12,7 @@ import threading
 import numpy as np
 import pytest
 from conftest import ROOT, assert_one_line_error, count_frames, run
+from helpers import ffmpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -83,8 +84,9 @@ def references(secret, address):
             "dash",
             (
                 f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-                f'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" '
-                f'bandwidth="1"><BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>'
+                f'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4">'
+                f'<Representation id="1" bandwidth="1"><BaseURL>{target}</BaseURL></Representation>'
+                f"</AdaptationSet></Period></MPD>"
             ),
         )
         yield "smil", f'<smil><body><video src="{target}"/></body></smil>'
@@ -92,7 +94,8 @@ def references(secret, address):
         yield "ram", f"{target}\n"
         yield (
             "sdp",
-            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+            "a=rtpmap:96 H264/90000\n",
         )
 
 
@@ -227,21 +230,7 @@ NAMES = st.text(
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     path = tmp_path_factory.mktemp("tiny") / "tiny.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=32x32:rate=25:duration=0.12",
-            "-pix_fmt",
-            "yuv420p",
-            path,
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i testsrc2=size=32x32:rate=25:duration=0.12 -pix_fmt yuv420p", path)
     return path
 
 

@@ -11,6 +11,7 @@ import time
 
 import pytest
 from conftest import ROOT, run
+from helpers import ffmpeg
 
 from cut_clips import CutOptions, cut_clips
 from extract_features import ExtractionJob, extract_features
@@ -18,7 +19,6 @@ from extract_files import SplitOptions, extract_files
 from train import TrainOptions, train
 from vidclass import atomic, locking, locks
 from vidclass.dataset import clips_csv
-from vidclass.video.ffmpeg import find_ffmpeg
 
 HOLDER = """
 import sys, os
@@ -379,8 +379,5 @@ def test_hdf5_and_numpy_and_ffmpeg_write_under_partial_names(tmp_path):
     with h5py.File(tmp_path / "a.hdf5") as file:
         assert file["x"][()].tolist() == [1, 2]
     with atomic.atomic_write(tmp_path / "a.mp4", ".mp4") as partial:
-        subprocess.run(
-            [find_ffmpeg(), "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=duration=0.2", partial],
-            check=True,
-        )
+        ffmpeg("-f lavfi -i testsrc2=duration=0.2", partial)
     assert sorted(os.listdir(tmp_path)) == ["a.hdf5", "a.mp4"]

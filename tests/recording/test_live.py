@@ -107,7 +107,7 @@ def test_groups_of_a_source_that_is_slow_enough_are_all_there():
 def test_a_source_that_is_too_fast_loses_whole_windows():
     """What is taken comes in stretches of at least a window, and waits no longer than a few windows."""
     taken, late = [], []
-    for first, frames, arrived in live.take_groups(Camera(1500, 0.001), 5, 20):
+    for _, frames, arrived in live.take_groups(Camera(1500, 0.001), 5, 20):
         time.sleep(0.02)  # four times too slow, or more
         taken += frames
         late.append(time.time() - arrived)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import count_frames, variable_rate
+from helpers import ffmpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,28 +170,8 @@ def test_no_video(tmp_path, content):
 def test_sound_only_with_a_cover_picture_is_no_video(make_clip, tmp_path):
     cover = make_clip("cover.png", 0.04, extra=("-frames:v", "1"))
     song = tmp_path / "song.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=1",
-            "-i",
-            cover,
-            "-map",
-            "0",
-            "-map",
-            "1",
-            "-c:v",
-            "copy",
-            "-disposition:v:0",
-            "attached_pic",
-            song,
-        ],
-        check=True,
+    ffmpeg(
+        "-f lavfi -i sine=duration=1 -i", cover, "-map 0 -map 1 -c:v copy -disposition:v:0 attached_pic", song
     )
     with pytest.raises(ValueError, match="song.mp4|no video stream"):
         list(FrameReader(song))
