@@ -46,6 +46,7 @@ import extract_files  # noqa: E402
 from models import ResearchModel  # noqa: E402
 from vidclass import cli  # noqa: E402
 from vidclass.dataset.data_file import read_data_file  # noqa: E402
+from vidclass.errors import UsageError  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
 from vidclass.training import keras_file  # noqa: E402
 from vidclass.training.metadata import Metadata  # noqa: E402
