@@ -70,7 +70,7 @@ def evaluate(
     from vidclass.features.sequence_store import FolderStore, UrlStore
     from vidclass.training.checkpoint import Checkpoint, find_checkpoint
 
-    saved_model = os.fspath(find_checkpoint(saved_model, options.data_dir))
+    saved_model = find_checkpoint(saved_model, options.data_dir)
     with Checkpoint(saved_model) as file:
         file.check_arguments(seq_length, class_limit)
         metadata = file.metadata

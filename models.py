@@ -123,7 +123,7 @@ class ResearchModel:
         frames = layers.Normalization()(sequence)  # see set_normalization
         # Features are dropped from all frames of a clip: noise from frame to frame would drown what changes.
         frames = layers.SpatialDropout1D(0.5)(frames)
-        # Few clips and 2048 features: a narrow projection learns less by heart than a wide recurrent layer.
+        # Few clips and 2048 features: a narrow projection overfits less than a wide recurrent layer.
         # What a frame shows and how it differs from the clip's mean are projected apart: what stays the same
         # drowns the rest, too.
         change = layers.Subtract()([frames, layers.GlobalAveragePooling1D(keepdims=True)(frames)])

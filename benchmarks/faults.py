@@ -23,7 +23,6 @@ load a thousand times.
 """
 
 import contextlib
-import functools
 import io
 import json
 import logging
@@ -44,7 +43,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests", "fuzz")]
 import clasify  # noqa: E402
 import extract_files  # noqa: E402
-import extractor  # noqa: E402
 from models import ResearchModel  # noqa: E402
 from vidclass import cli  # noqa: E402
 from vidclass.dataset.data_file import read_data_file  # noqa: E402
@@ -113,8 +111,6 @@ def serve():
     logging.getLogger("tensorflow").setLevel(
         logging.ERROR
     )  # it would warn of as many networks as there are checkpoints
-    extractor.load_network = functools.cache(extractor.load_network)
-    extractor.compile_network = functools.cache(extractor.compile_network)
     for line in sys.stdin:
         folder, script, arguments = json.loads(line)
         os.chdir(folder)

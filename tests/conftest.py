@@ -25,6 +25,7 @@ from vidclass.video.probe import VideoInfo  # noqa: E402
 
 # What the rendered project is trained with.
 LENGTH, CLASSES, HEIGHT, WIDTH = 8, 2, 80, 96
+EPOCHS = 12
 ARTICLE_ARGUMENTS = (LENGTH, CLASSES, HEIGHT, WIDTH)
 
 
@@ -215,8 +216,8 @@ def render(path, class_name, seed, seconds=1, fps=25):
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
-    """A folder in which a user has put clips and run extract_files.py and train.py; with what train.py
-    printed."""
+    """A folder in which a user has put clips and run extract_files.py and train.py, in this process; with what
+    train.py printed."""
     folder = tmp_path_factory.mktemp("project")
     for class_name in ("Grey", "Colour"):
         for number in range(6):
@@ -225,9 +226,9 @@ def project(tmp_path_factory):
             render(folder / f"data/test/{class_name}/{class_name}_test_{number}.mp4", class_name, 7 + number)
     for script, arguments in (
         ("extract_files.py", ["mp4"]),
-        ("train.py", [*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40]),
+        ("train.py", [*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", EPOCHS]),
     ):
-        result = run_as_user(folder, script, *arguments)
+        result = run(folder, script, *arguments)
         assert result.returncode == 0, result.stderr
     (folder / "train.log").write_text(result.stdout)
     return folder

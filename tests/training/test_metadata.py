@@ -100,10 +100,11 @@ def test_a_long_name_of_weights_is_cut(listed, tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr("vidclass.features.identity.weights_id", lambda weights: "abc")
     monkeypatch.setattr("vidclass.training.metadata._check", written.append)
-    monkeypatch.setattr(
-        "extract_features.extract_features",
-        lambda *arguments, **options: (_ for _ in ()).throw(OSError("begun")),
-    )
+
+    def begin(*arguments):
+        raise OSError("begun")
+
+    monkeypatch.setattr("train.extract_features", begin)
     with pytest.raises(OSError, match="begun"):
         train(75, 2, (80, 96, 3), TrainOptions(tmp_path, "x" * 300))
     assert written[0].weights_name == "x" * 255

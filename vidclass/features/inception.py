@@ -36,7 +36,7 @@ def shared_network(
     return compile_network(_loaded_network(weights, identity), image_shape, precision)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _loaded_network(weights, identity):
     return load_network(weights)
 

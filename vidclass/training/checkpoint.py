@@ -171,13 +171,13 @@ def _listed(shapes):
     return ", ".join(map(str, shapes[:20])) + (f" and {len(shapes) - 20} more" if len(shapes) > 20 else "")
 
 
-def find_checkpoint(path: str | os.PathLike, data_dir: str | os.PathLike) -> str | os.PathLike:
+def find_checkpoint(path: str | os.PathLike, data_dir: str | os.PathLike) -> str:
     """A checkpoint's path: as given, else in the data folder's checkpoints. Raises FileNotFoundError if it is
     in neither place."""
     beside = os.path.join(data_dir, "checkpoints", path)
     for place in (path, beside):
         if os.path.exists(place):
-            return place
+            return os.fspath(place)
     elsewhere = f", neither as given nor as {beside}" if beside != os.fspath(path) else ""
     raise FileNotFoundError(f"{path}: no such checkpoint{elsewhere}; train.py makes them")
 

@@ -14,8 +14,8 @@ def share_among(devices: str) -> contextlib.AbstractContextManager[int]:
 
 @contextlib.contextmanager
 def all_devices() -> Iterator[int]:
-    """A `with` block in which a network is built, compiled and trained on all GPUs, or whatever else the
-    backend calls its devices where there is none. Yields their number, by which batches must be divisible.
+    """A `with` block in which a network is built, compiled and trained on all GPUs; where there is
+    none, on all that the backend calls devices. Yields their number, by which batches must be divisible.
 
     Raises RuntimeError for a backend that Keras trains on one device only.
     """

@@ -125,12 +125,12 @@ def new_figure(width: float, height: float) -> tuple[Figure, Callable[[str], Non
 
 def shorten(name: str, longest: int = LONGEST_SHOWN) -> str:
     """A name that a figure has room for."""
-    name = name.encode(errors="replace").decode()  # what a file name holds that is no text
+    name = name.encode(errors="replace").decode()  # bytes of a file name that are not text
     return name if len(name) <= longest else f"{name[: longest - 9]}…{name[-8:]}"
 
 
 def draw_text(owner: Any, x: float, y: float, text: str, **style: Any) -> Any:
-    """Text on a figure or axes; a $ in a name is no formula."""
+    """Text on a figure or axes; a $ in a name does not begin a formula."""
     return owner.text(x, y, text, parse_math=False, **style)
 
 

@@ -1,5 +1,5 @@
-"""What a checkpoint says of itself beside its weights, and what of that is believed when a stranger's file
-says it.
+"""The metadata of a checkpoint: what is stored beside its weights, and which values are accepted from a file
+that anyone may have made.
 """
 
 import json
@@ -15,7 +15,7 @@ MODELS = {
     "gru": 64,
     "article": 2048,
 }  # name: units of its recurrent layer by default
-# Limits of what a file from a stranger may say of itself. What train.py writes lies far within them.
+# Limits of what is accepted from a file that anyone may have made. What train.py writes lies far within them.
 LIMITS: dict[str, tuple] = {
     "seq_length": (1, 65536),
     "units": (1, 65536),

@@ -62,7 +62,7 @@ def make_plan(dataset: Any, options: Any, inception_id: str) -> Plan:
     check_writable(metadata)
     resume = resumed_clips = None
     if options.resume:
-        resume = os.fspath(find_checkpoint(options.resume, options.data_dir))
+        resume = find_checkpoint(options.resume, options.data_dir)
         resumed_clips = _check_resumable(resume, metadata)
     splits = _choose_splits(dataset, options)
     _print_sizes(splits)
