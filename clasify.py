@@ -11,6 +11,7 @@ long as the clips that the network was trained on. --output result.mp4, .mov or 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vidclass import cli
@@ -207,7 +208,7 @@ def make_options(args: argparse.Namespace) -> ClassifyOptions:
     )
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.stream:

@@ -124,7 +124,8 @@ def run_script(tmp_path):
 
 
 def run_as_user(folder, script, *args, env=None):
-    """Runs a script in a process of its own, in `folder`. Returns the finished subprocess.CompletedProcess."""
+    """Runs a script in a process of its own, in `folder`. Returns the finished "
+    "subprocess.CompletedProcess."""
     return subprocess.run(
         [sys.executable, os.path.join(ROOT, script), *map(str, args)],
         cwd=folder,
@@ -216,8 +217,8 @@ def render(path, class_name, seed, seconds=1, fps=25):
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
-    """A folder in which a user has put clips and run extract_files.py and train.py, in this process; with what
-    train.py printed."""
+    """A folder in which a user has put clips and run extract_files.py and train.py, in this process; with
+    what train.py printed."""
     folder = tmp_path_factory.mktemp("project")
     for class_name in ("Grey", "Colour"):
         for number in range(6):

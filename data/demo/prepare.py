@@ -98,7 +98,8 @@ class Match:
 
 
 class Break:
-    """Spots: a new scene every 0.3 to 1.2 s, with a coloured background, shapes that fly past and a caption."""
+    """Spots: a new scene every 0.3 to 1.2 s, with a coloured background, shapes that fly past and a "
+    "caption."""
 
     def __init__(self, random):
         self.random = random

@@ -153,7 +153,8 @@ def thumbnails(timeline: Timeline, limits: VideoLimits = DEFAULT_LIMITS) -> list
     try:
         middles = {number: (segments[number].start + segments[number].end) / 2 for number in longest}
         pictures = {
-            number: pool.submit(_picture, timeline.video, middle, limits) for number, middle in middles.items()
+            number: pool.submit(_picture, timeline.video, middle, limits)
+            for number, middle in middles.items()
         }
         return [pictures[number].result() if number in pictures else None for number in range(len(segments))]
     finally:

@@ -69,7 +69,7 @@ def draw_lines(frame: np.ndarray, lines: list[str], colors: list | None = None) 
 
 
 @functools.lru_cache(maxsize=1)  # the frames of a window all have the same
-def lay_out(lines, width, height):
+def lay_out(lines: tuple[str, ...], width: int, height: int) -> tuple[list[str], int, int, int, int]:
     """How lines of text go on a frame: (lines, letter size, margin, line step, box width), all but the lines
     in pixels.
 
