@@ -169,7 +169,7 @@ def test_no_one_takes_a_lock_whose_file_is_removed(tmp_path):
 def test_cutting_plans_after_it_has_the_lock(dataset, monkeypatch):
     """A second run that comes between the reading of clips.csv and the cutting is refused, from whatever
     folder or process."""
-    read, seen = clips_csv.read, []
+    read, seen = clips_csv.read_cuts, []
 
     def read_cuts(data_dir):
         cuts = read(data_dir)
@@ -191,7 +191,7 @@ def test_cutting_plans_after_it_has_the_lock(dataset, monkeypatch):
             )
         return cuts
 
-    monkeypatch.setattr("vidclass.dataset.clips_csv.read", read_cuts)
+    monkeypatch.setattr("vidclass.dataset.clips_csv.read_cuts", read_cuts)
     assert calls()["cut_clips"]().failed == 0
     assert seen[0].returncode == 1 and "another run is writing there" in seen[0].stderr
     listed = {row.split(",")[2] for row in (dataset / "data/clips.csv").read_text().splitlines()}

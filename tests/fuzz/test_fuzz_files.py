@@ -106,7 +106,7 @@ def check_labels(folder, content, extension="csv"):
 def check_clips_file(folder, content):
     (folder / "clips.csv").write_bytes(content)
     try:
-        found = clips_csv.read(folder)
+        found = clips_csv.read_cuts(folder)
     except ValueError as error:
         assert "clips.csv" in str(error)
     else:
@@ -114,8 +114,8 @@ def check_clips_file(folder, content):
             assert os.path.dirname(os.path.normpath(clips_csv.clip_path(folder, cut))) == str(
                 folder / cut.split / cut.class_name
             )
-        clips_csv.write(folder, found)
-        assert clips_csv.read(folder) == sorted(found)
+        clips_csv.write_cuts(folder, found)
+        assert clips_csv.read_cuts(folder) == sorted(found)
 
 
 def check_sequence(folder, content):

@@ -93,7 +93,7 @@ def find_recording(cuts: Iterable[Cut], path: str | os.PathLike, mark: str) -> t
     return same, namesakes
 
 
-def read(data_dir: str) -> list[Cut]:
+def read_cuts(data_dir: str) -> list[Cut]:
     """The rows of clips.csv, a list of Cut. Raises ValueError, naming the line, if one is damaged."""
     path = os.path.join(data_dir, CLIPS_FILE)
     if not os.path.exists(path):
@@ -135,12 +135,12 @@ def _check(row):
     return cut._replace(frames=int(frames))
 
 
-def write(data_dir: str, cuts: Iterable[Cut]) -> None:
+def write_cuts(data_dir: str, cuts: Iterable[Cut]) -> None:
     """Writes clips.csv, sorted, whole or not at all."""
     atomic.write_text(os.path.join(data_dir, CLIPS_FILE), atomic.csv_text(sorted(cuts)))
 
 
-def remove(data_dir: str, cuts: Sequence[Cut]) -> None:
+def remove_cuts(data_dir: str, cuts: Sequence[Cut]) -> None:
     """Deletes clips and all that was made of them: rows of data_file.csv, features, notes, frames, at last
     the files.
 
