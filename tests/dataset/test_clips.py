@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, count_frames, run
+from helpers import ffmpeg
 
 from data import DataSet
 from vidclass.dataset.clips import find_clips
@@ -25,21 +26,7 @@ from vidclass.video.reader import FrameReader
 def tiny(tmp_path_factory):
     """A video of ten frames."""
     path = tmp_path_factory.mktemp("tiny") / "tiny.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=96x80:rate=25:duration=0.4",
-            "-pix_fmt",
-            "yuv420p",
-            path,
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i testsrc2=size=96x80:rate=25:duration=0.4 -pix_fmt yuv420p", path)
     return path
 
 
