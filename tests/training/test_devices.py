@@ -22,7 +22,8 @@ import_keras(and_tensorflow=True)
 import keras
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()])
+    two = 2 * [tf.config.LogicalDeviceConfiguration()]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 length, classes, height, width, without_dropout = map(int, sys.argv[1:6])
 if without_dropout:
     for name in ("Dropout", "SpatialDropout1D"):
@@ -63,7 +64,8 @@ def test_two_devices_do_what_one_does(copy, monkeypatch):
     import keras
 
     for name in ("Dropout", "SpatialDropout1D"):
-        monkeypatch.setattr(keras.layers, name, lambda rate, layer=getattr(keras.layers, name): layer(0.0))
+        layer = getattr(keras.layers, name)
+        monkeypatch.setattr(keras.layers, name, lambda rate, layer=layer: layer(0.0))
     monkeypatch.chdir(copy)
     shutil.rmtree(copy / "data/checkpoints")
     options = TrainOptions(weights="random", epochs=4, batch_size=4, quiet=True)
