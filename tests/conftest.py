@@ -14,6 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers import ffmpeg
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARED = os.path.join(os.path.dirname(ROOT), "shared")
@@ -96,21 +97,8 @@ def make_clip(tmp_path):
         path = tmp_path / path
         path.parent.mkdir(parents=True, exist_ok=True)
         separator = ":" if "=" in source else "="
-        subprocess.run(
-            [
-                find_ffmpeg(),
-                "-v",
-                "error",
-                "-y",
-                "-f",
-                "lavfi",
-                "-i",
-                f"{source}{separator}size={size}:rate={fps}:duration={seconds}",
-                *extra,
-                f"file:{path}",
-            ],
-            check=True,
-        )
+        rendered = f"{source}{separator}size={size}:rate={fps}:duration={seconds}"
+        ffmpeg("-f lavfi", "-i", rendered, *extra, f"file:{path}")
         return path
 
     return make
@@ -124,8 +112,7 @@ def run_script(tmp_path):
 
 
 def run_as_user(folder, script, *args, env=None):
-    """Runs a script in a process of its own, in `folder`. Returns the finished "
-    "subprocess.CompletedProcess."""
+    """Runs a script in `folder`, in a process of its own. Returns the finished CompletedProcess."""
     return subprocess.run(
         [sys.executable, os.path.join(ROOT, script), *map(str, args)],
         cwd=folder,
@@ -160,25 +147,9 @@ def variable_rate():
 
 def count_frames(path):
     """The number of frames that ffmpeg decodes from a video, an authority that none of our code touches."""
-    report = subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            path,
-            "-map",
-            "0:v:0",
-            "-f",
-            "null",
-            *passthrough(),
-            "-progress",
-            "-",
-            "-",
-        ],
-        capture_output=True,
-        text=True,
-    ).stdout
+    output = ("-map", "0:v:0", "-f", "null", *passthrough(), "-progress", "-", "-")
+    command = [find_ffmpeg(), "-v", "error", "-i", path, *output]
+    report = subprocess.run(command, capture_output=True, text=True).stdout
     return int(re.findall(r"frame=\s*(\d+)", report)[-1])
 
 
@@ -198,26 +169,13 @@ def render(path, class_name, seed, seconds=1, fps=25):
         "Colour": f"geq=r='255*mod(X+{seed * 40}+9*N,200)/200':g='60+{seed * 9}':b='255*mod(Y+5*N,150)/150'",
     }
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            f"color=black:size=128x96:rate={fps}:duration={seconds},format=yuv444p,{source[class_name]}",
-            "-pix_fmt",
-            "yuv420p",
-            path,
-        ],
-        check=True,
-    )
+    rendered = f"color=black:size=128x96:rate={fps}:duration={seconds},format=yuv444p,{source[class_name]}"
+    ffmpeg("-f lavfi", "-i", rendered, "-pix_fmt yuv420p", path)
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
-    """A folder in which a user has put clips and run extract_files.py and train.py, in this process; with
+    """A folder in which a user has put clips and run extract_files.py and train.py (in this process); with
     what train.py printed."""
     folder = tmp_path_factory.mktemp("project")
     for class_name in ("Grey", "Colour"):
@@ -250,11 +208,7 @@ def match(tmp_path):
     for name, seconds in (("Grey", 2.4), ("Colour", 1.96)):
         render(folder / "parts" / f"{name}.mp4", name, 3, seconds)
     (folder / "list.txt").write_text("file parts/Grey.mp4\nfile parts/Colour.mp4\n")
-    subprocess.run(
-        [find_ffmpeg(), "-v", "error", "-f", "concat", "-i", "list.txt", "-vf", "fps=25", "video.mp4"],
-        cwd=folder,
-        check=True,
-    )
+    ffmpeg("-f concat -i list.txt -vf fps=25", "video.mp4", cwd=folder)
     shutil.rmtree(folder / "parts")
     (folder / "list.txt").unlink()
     return folder

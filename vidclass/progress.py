@@ -35,6 +35,8 @@ def progress(
 class _Bar(tqdm):
     """A tqdm bar whose clock may wait."""
 
+    disable: bool
+
     def __init__(self, *arguments, wait=False, **options):
         self._waits, self._first = wait, None
         super().__init__(*arguments, **options)

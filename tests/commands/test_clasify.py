@@ -294,8 +294,8 @@ def mark_column(strip):
 
 @pytest.mark.parametrize("options", [(), ("--quiet",), ("--quiet", "--smooth", "--hop", "0.25")])
 def test_the_strip_shows_the_class_over_time_and_the_position(project, match, options):
-    """Frame by frame: in the picture as ffmpeg decodes it, the mark stands at the frame's share of "
-    "the width."""
+    """Frame by frame: in the picture as ffmpeg decodes it, the mark stands at the frame's share of
+    the width."""
     result = run(
         match,
         "clasify.py",

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, count_frames, run
+from helpers import ffmpeg
 
 from data import DataSet
 from vidclass.dataset.clips import find_clips
@@ -25,21 +26,7 @@ from vidclass.video.reader import FrameReader
 def tiny(tmp_path_factory):
     """A video of ten frames."""
     path = tmp_path_factory.mktemp("tiny") / "tiny.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=96x80:rate=25:duration=0.4",
-            "-pix_fmt",
-            "yuv420p",
-            path,
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i testsrc2=size=96x80:rate=25:duration=0.4 -pix_fmt yuv420p", path)
     return path
 
 
@@ -136,10 +123,9 @@ def test_a_name_that_is_too_long_is_left_out_and_no_other(folder, tiny):
         for name in (long, longer):
             (line,) = [line for line in result.stderr.splitlines() if f"{name}.mp4" in line]
             assert (
-                f"left out, its name can't be used: without extension it is {len(name.encode())} "
-                f"bytes long; rename it, to "
-                f"at most {CLIP_NAME_BYTES} bytes" in line
+                f"left out, its name can't be used: without extension it is {len(name.encode())} byte" in line
             )
+            assert f"bytes long; rename it, to at most {CLIP_NAME_BYTES} bytes" in line
         assert listed(folder) == sorted(["A_0", "A_1", "B_0", "B_1", fits])
     # A list that another program wrote.
     with open(folder / "data/data_file.csv", "a") as file:
@@ -188,9 +174,9 @@ def test_what_may_have_been_meant_to_be_a_clip_is_named(folder, tiny):
         "A/pipe.mp4": "a pipe, a socket or a device",
         "B/socket.mp4": "a pipe, a socket or a device",
     }
-    arguments = (*ARTICLE_ARGUMENTS[:1], 3, *ARTICLE_ARGUMENTS[2:], "--weights", "random", "--from-video")
-    for script, given in (("extract_features.py", arguments), ("extract_files.py", ("mp4",))):
-        result = run(folder, script, *given, "--quiet")
+    three = (*ARTICLE_ARGUMENTS[:1], 3, *ARTICLE_ARGUMENTS[2:], "--weights", "random", "--from-video")
+    for script, arguments in (("extract_features.py", three), ("extract_files.py", ("mp4",))):
+        result = run(folder, script, *arguments, "--quiet")
         assert result.returncode == 0, result.stderr
         for name, reason in expected.items():
             (line,) = [
@@ -199,9 +185,8 @@ def test_what_may_have_been_meant_to_be_a_clip_is_named(folder, tiny):
             assert reason in line
         assert result.stderr.count("left out") == len(expected)
     assert (
-        f"7 clips: 7 split into frames, 0 done before, 0 failed. data/data_file.csv lists 7 clips. "
-        f"Besides {len(expected)} "
-        f"left out that are no clips, named above." in result.stdout
+        f"7 clips: 7 split into frames, 0 done before, 0 failed. data/data_file.csv lists 7 clips. Besides "
+        f"{len(expected)} left out that are no clips, named above." in result.stdout
     )
 
 

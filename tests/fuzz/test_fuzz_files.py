@@ -1,4 +1,4 @@
-"""Files that people edit, programs damage and strangers send: read right, or refused in words that name
+"""Files that people edit, programs damage and strangers send: read right, or refused by a line that names
 them."""
 
 import io
@@ -25,29 +25,23 @@ from vidclass.features.sequence_store import FolderStore
 from vidclass.training.metadata import Metadata, parse_metadata
 
 CSV = (
-    b'test,Commercial,Commercial_test_1,75\ntrain,"a, b",x_1,80\n'
-    b"train,Football,Football_train_1,75\ntrain,Football,F_2,100\n"
+    b'test,Commercial,Commercial_test_1,75\ntrain,"a, b",x_1,80\ntrain,Football,Football_train_1,75\n'
+    b"train,Football,F_2,100\n"
 )
 LABELS = {
     "csv": b'start,end,class\n0:00:00,0:25:10.5,Football\n1510.5,1620,Commercial\n1620,1700,"a, b"\n',
     "edl": b"# comskip\n12.5\t44.0\t0\n100 130.25 3\n140 150 1\n",
-    "srt": (
-        b"1\n00:00:00,000 --> 00:01:00,000\nFootball: 0.97\n\n2\n00:01:00,000 --> 00:01:30,000\nCommercial\n"
-    ),
-    "vtt": (
-        b"WEBVTT\n\n00:00.000 --> 01:00.000\n<v Bob>A &amp; B: 0.97\n\n"
-        b"01:00.000 --> 01:30.000 align:left\n<c.x>Commercial</c>\n"
-    ),
+    "srt": b"1\n00:00:00,000 --> 00:01:00,000\nFootball: 0.97\n\n"
+    b"2\n00:01:00,000 --> 00:01:30,000\nCommercial\n",
+    "vtt": b"WEBVTT\n\n00:00.000 --> 01:00.000\n<v Bob>A &amp; B: 0.97\n\n"
+    b"01:00.000 --> 01:30.000 align:left\n<c.x>Commercial</c>\n",
     "tsv": "label\tfrom\tto\nFootball\t0\t25:10,5\n#\t1\t2\nCommercial\t1510,5\t\n".encode("utf-16"),
-    "scenes.csv": (
-        b"Timecode List:,00:00:03.333\n"
-        b"Scene Number,Start Frame,Start Timecode,Start Time (seconds),End Timecode,Tag\n"
-        b'1,1,00:00:00.000,0.000,00:00:03.333,A\n2,101,00:00:03.333,3.333,00:00:16.000,"B ""b"""\n'
-    ),
+    "scenes.csv": b"Timecode List:,00:00:03.333\n"
+    b"Scene Number,Start Frame,Start Timecode,Start Time (seconds),End Timecode,Tag\n"
+    b'1,1,00:00:00.000,0.000,00:00:03.333,A\n2,101,00:00:03.333,3.333,00:00:16.000,"B ""b"""\n',
     "txt": b"FILE PROCESSING COMPLETE  53999 FRAMES AT  2997\n-------------------\n1\t3001\n20001\t25001\n",
-    "cmx.edl": (
-        b"TITLE: x\nFCM: NON-DROP FRAME\n001  AX  V  C  00:00:00:00 00:00:05:00 01:00:00:00 01:00:05:00\n"
-    ),
+    "cmx.edl": b"TITLE: x\nFCM: NON-DROP FRAME\n"
+    b"001  AX  V  C  00:00:00:00 00:00:05:00 01:00:00:00 01:00:05:00\n",
 }
 CLIPS = (
     b"test,A,A_test_1,/x.mp4,10.0,10.0,75\n"
@@ -244,10 +238,9 @@ name, seed, count = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 model = ResearchModel(2, seq_length=4, features_length=16, units=8)
 for number in range(seed, seed + count):
     r = random.Random(number)
-    edits = [
-        (r.choice(KINDS), r.random(), r.randint(1, 64), r.randbytes(r.randint(0, 16)))
-        for _ in range(r.randint(1, 4))
-    ]
+    def edit():
+        return r.choice(KINDS), r.random(), r.randint(1, 64), r.randbytes(r.randint(0, 16))
+    edits = [edit() for _ in range(r.randint(1, 4))]
     open(name, "wb").write(apply(whole, edits))
     print(number, flush=True)
     try:
@@ -260,7 +253,7 @@ for number in range(seed, seed + count):
 
 @pytest.mark.parametrize("count", [15, pytest.param(2000, marks=pytest.mark.slow)])
 def test_damaged_checkpoints(tmp_path, whole_checkpoint, count):
-    """In a process of its own: the library that reads HDF5 is written in C, and a crash of it is seen."""
+    """In a process of its own: the library that reads HDF5 is written in C, a crash of it is seen here."""
     result = subprocess.run(
         [sys.executable, "-c", READ_MUTATED, whole_checkpoint, "changed.hdf5", "0", str(count)],
         cwd=tmp_path,

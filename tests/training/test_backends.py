@@ -33,15 +33,15 @@ inception.load_network = lambda weights: load_network(random_weights)
 assert extract_features.main([*arguments, "--weights", "random", "--quiet"]) == 0
 assert train.main([*arguments, "--weights", "random", "--quiet", "--epochs", "3"]) == 0
 assert train.main([*arguments, "--weights", "random", "--quiet", "--epochs", "5", "--resume"]) == 0
+options = ("--no-video", "--export", "json", "--quiet")
 for name, checkpoint in (("own", "lstm-features.hdf5"), ("other", other)):
-    options = ["--no-video", "--export", "json", "--quiet", "--output", f"{name}.avi"]
-    assert clasify.main([*arguments[:2], checkpoint, video, *options]) == 0
+    assert clasify.main([*arguments[:2], checkpoint, video, *options, "--output", f"{name}.avi"]) == 0
 dataset = DataSet(int(arguments[0]), int(arguments[1]), (int(arguments[2]), int(arguments[3]), 3))
 store = FolderStore(dataset, "random")
 clips = np.stack([store.load(row) for row in dataset.data])
-own = ResearchModel.load("data/checkpoints/lstm-features.hdf5")
-np.savez(results, own=own.predict(clips), other=ResearchModel.load(other).predict(clips),
-         backend=keras.backend.backend())
+own = ResearchModel.load("data/checkpoints/lstm-features.hdf5").predict(clips)
+other = ResearchModel.load(other).predict(clips)
+np.savez(results, own=own, other=other, backend=keras.backend.backend())
 """
 
 

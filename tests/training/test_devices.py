@@ -22,8 +22,8 @@ import_keras(and_tensorflow=True)
 import keras
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, 2 * [tf.config.LogicalDeviceConfiguration()])
+    two = 2 * [tf.config.LogicalDeviceConfiguration()]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 length, classes, height, width, without_dropout = map(int, sys.argv[1:6])
 if without_dropout:
     for name in ("Dropout", "SpatialDropout1D"):
