@@ -11,6 +11,7 @@ long as the clips that the network was trained on. --output result.mp4, .mov or 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vidclass import cli
@@ -85,6 +86,7 @@ def stream(
 
     saved_model = find_checkpoint(saved_model, options.data_dir)
     trained = read_trained(saved_model, seq_length, class_limit, options)
+    assert trained.clip_seconds  # read_trained refuses others
     windows = live.LiveWindows(seq_length, trained.clip_seconds, options.hop)
     opened = live_source.Source(source, windows.rate, trained.image_shape, options.quiet, options.limits)
     cli.import_keras()  # late: it takes seconds, and all that can be refused has been
@@ -206,7 +208,7 @@ def make_options(args: argparse.Namespace) -> ClassifyOptions:
     )
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.stream:

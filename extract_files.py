@@ -81,15 +81,15 @@ def split_all(work: Sequence, options: SplitOptions) -> Generator[tuple, None, N
     from vidclass.dataset import splitting
     from vidclass.features import ray_cluster
 
-    on_cluster = options.ray and work
+    address = options.ray if work else None
     paths = dict(work)
     quiet = options.quiet or not work
     with (
-        ray_cluster.connected(options.ray) if on_cluster else contextlib.nullcontext(),
+        ray_cluster.connected(address) if address else contextlib.nullcontext(),
         progress(total=len(work), unit="clip", desc="Splitting clips", quiet=quiet) as bar,
         contextlib.closing(
             split_on_cluster(work, options)
-            if on_cluster
+            if address
             else splitting.split_here(work, options.data_dir, options.limits)
         ) as outcomes,
     ):

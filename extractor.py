@@ -3,7 +3,7 @@
 import collections
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -77,7 +77,7 @@ class Extractor:
             parts = pool.map(self._network, (images[i : i + size] for i in range(0, len(images), size)))
             return np.concatenate([np.zeros((0, FEATURES_LENGTH), np.float32), *parts])
 
-    def stream(self, tagged_images: Iterable[tuple[Any, np.ndarray]]) -> Iterator[tuple[Any, np.ndarray]]:
+    def stream(self, tagged_images: Iterable[tuple]) -> Generator[tuple[Any, np.ndarray], None, None]:
         """Features of any number of images, computed batch by batch while the next ones are being made ready.
 
         tagged_images: iterable of (tag, uint8 RGB image of image_shape); a thread of its own runs it.

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -40,19 +41,45 @@ def requirements():
 
 def choose(python, kept):
     """{name: version} of all that pip would install for a version of Python. kept: lines of constraints."""
+    wanted = requirements()
+    while True:
+        packages = resolve(python, kept, wanted)
+        names = {normalized(package["name"]) for package in packages}
+        needed = {name for package in packages for name in needs(package, python)} - names
+        if not needed:
+            return {normalized(package["name"]): package["version"] for package in packages}
+        wanted += sorted(needed)
+
+
+def resolve(python, kept, wanted):
+    """The metadata of the packages that pip chooses. It reads markers as its own Python: see needs."""
     with tempfile.TemporaryDirectory() as folder:
         report, constraints = os.path.join(folder, "report.json"), os.path.join(folder, "constraints.txt")
         with open(constraints, "w") as file:
             file.write("\n".join(kept))
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"]
         command += ["--report", report, "--python-version", python, "--only-binary", ":all:"]
-        command += ["--target", folder, "--constraint", constraints, *requirements()]
+        command += ["--target", folder, "--constraint", constraints, *wanted]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             sys.exit(f"Python {python}: {result.stdout[-2000:]}\n{result.stderr[-2000:]}")
         with open(report) as file:
-            installed = [item["metadata"] for item in json.load(file)["install"]]
-    return {normalized(item["name"]): item["version"] for item in installed}
+            packages = [item["metadata"] for item in json.load(file)["install"]]
+    for package in packages:  # an index on a disk does not say which Python a file is for
+        if python not in SpecifierSet(package.get("requires_python", "")):
+            sys.exit(
+                f"Python {python}: pip chose {package['name']} {package['version']}, which does not run on it"
+            )
+    return packages
+
+
+def needs(package, python):
+    """The names of what a package needs with a version of Python, extras aside."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0", "extra": ""}
+    for text in package.get("requires_dist", []):
+        requirement = Requirement(text)
+        if requirement.marker and requirement.marker.evaluate(environment):
+            yield normalized(requirement.name)
 
 
 def installed_for(python):

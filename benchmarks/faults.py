@@ -286,7 +286,8 @@ def judge_classification(folder, clip, answer):
         wrong.append(
             (
                 "lost",
-                f"{found and found[0]}, {count_frames(result) if result.exists() else 'no'} frames in result.avi",
+                f"{found and found[0]}, {count_frames(result) if result.exists() else 'no'} frames in "
+                f"result.avi",
             )
         )
     return wrong
@@ -569,11 +570,13 @@ def examine_all(examine_one, numbers, servers, counts, quiet):
                 tqdm.write(str(what), file=sys.stderr)
     if table:
         print(
-            f"{len(numbers)} {'videos' if len(outcomes) == 2 else 'checkpoints'}; read whole / in part / refused"
+            f"{len(numbers)} {'videos' if len(outcomes) == 2 else 'checkpoints'}; read whole / in "
+            f"part / refused"
         )
     for (name, script), row in sorted(table.items()):
         print(
-            f"{name:34} {script:17} {row.get('good', 0):4} / {row.get('partly', 0):4} / {row.get('refused', 0):4}"
+            f"{name:34} {script:17} {row.get('good', 0):4} / {row.get('partly', 0):4} / "
+            f"{row.get('refused', 0):4}"
         )
 
 

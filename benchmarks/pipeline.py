@@ -157,7 +157,7 @@ def main():
             options = TrainOptions(
                 folder, args.weights, model=model, epochs=args.epochs, batch_size=BATCH_SIZE, quiet=True
             )
-            training = timed(lambda: train(*numbers, shape, options))
+            training = timed(lambda options=options: train(*numbers, shape, options))
             classification = timed(
                 lambda: clasify(
                     *numbers,
@@ -171,7 +171,8 @@ def main():
             )
             seconds[f"ours --model {model}"] = [features, training, classification]
     print(
-        f"{len(dataset.data)} clips, {args.seq_length} frames of {args.height}x{args.width}, {args.epochs} epochs; seconds"
+        f"{len(dataset.data)} clips, {args.seq_length} frames of {args.height}x{args.width}, "
+        f"{args.epochs} epochs; seconds"
     )
     print("                       features   training   classification")
     for name, (a, b, c) in seconds.items():

@@ -3,11 +3,11 @@ splits.
 
 Each run is train.py's own function with another --seed: another validation split, other first weights. With
 --regroup the clips of both splits are thrown together, and for each seed a third of the groups that clip
-names tell (see groups.group_of) become the test split. Beside the networks: scikit-learn's logistic regression
-on the features averaged over time and standardised, on all training clips, and without those that the
-networks hold out to validate. Features are extracted first.
+names tell (see groups.group_of) become the test split. Beside the networks: scikit-learn's logistic
+regression on the features averaged over time and standardised, on all training clips, and without those that
+the networks hold out to validate. Features are extracted first.
 
-    python benchmarks/recipe.py 40 3 299 299 --data-dir data --weights WEIGHTS --regroup --recipes lstm gru article
+    python benchmarks/recipe.py 40 3 299 299 --data-dir data --weights WEIGHTS --regroup --recipes lstm gru
 """
 
 import contextlib

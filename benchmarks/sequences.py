@@ -68,17 +68,18 @@ def main():
 
         memory = Memory(workers=2, max_queue_size=4)
         print(
-            f"{args.clips} clips of ({args.seq_length}, 2048): {args.clips * args.seq_length * 8192 / 1e9:.1f} GB on disk"
+            f"{args.clips} clips of ({args.seq_length}, 2048): "
+            f"{args.clips * args.seq_length * 8192 / 1e9:.1f} GB on disk"
         )
         print("model     ms a step, memory    ms a step, files    share of the files")
         for model in args.models:
             research_model = ResearchModel(2, model, args.seq_length)
-            research_model.set_normalization(
-                *feature_statistics(ClipSequences(store, clips[:200]))
-            )
+            research_model.set_normalization(*feature_statistics(ClipSequences(store, clips[:200])))
             seconds = take_turns(
                 {
-                    name: lambda source=source: research_model.model.fit(source, epochs=1, verbose=0)
+                    name: lambda source=source, research_model=research_model: research_model.model.fit(
+                        source, epochs=1, verbose=0
+                    )
                     for name, source in (("memory", memory), ("files", files))
                 },
                 args.rounds,

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, assert_one_line_error, run
 
 from vidclass import cli
+from vidclass.errors import UsageError
 
 SCRIPTS = ["extract_files.py", "extract_features.py", "train.py", "clasify.py"]
 

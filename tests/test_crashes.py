@@ -147,7 +147,7 @@ def test_killed_at_any_moment(project, tmp_path, script, kills):
     )
     assert result.returncode == 0, result.stderr
     assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
-    assert not [path for path in (tmp_path / "killed").rglob(".*")]
+    assert not list((tmp_path / "killed").rglob(".*"))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_full_disk(project, match, small_disk):
     result = run(disk, "extract_files.py", "mp4", "--quiet")
     assert_one_line_error(result, 1)
     assert "the disk is full" in result.stderr or "No space left on device" in result.stderr
-    assert not [path for path in disk.rglob(".*")]
+    assert not list(disk.rglob(".*"))
     complete = {path.name.removesuffix("-frames.json") for path in disk.rglob("*-frames.json")}
     for name in complete:
         assert len(list(disk.rglob(f"{name}-*.jpg"))) == 25

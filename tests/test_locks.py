@@ -224,9 +224,8 @@ def test_a_lock_of_nfs_needs_a_file_open_for_writing(dataset, monkeypatch):
         return flock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", nfs)
-    with locking.locked("data"):
-        with pytest.raises(BlockingIOError):
-            locks.take("data/.lock")
+    with locking.locked("data"), pytest.raises(BlockingIOError):
+        locks.take("data/.lock")
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

@@ -96,6 +96,6 @@ def one_run_at_a_time(
             with contextlib.nullcontext() if unless(options) else locked(options.data_dir, shared(options)):
                 return function(*arguments, **keywords)
 
-        return call  # type: ignore[return-value]
+        return call
 
     return decorate

@@ -365,7 +365,7 @@ def test_killed_at_any_step(match_recording, tmp_path, quick, monkeypatch, label
         if finished:
             break
         assert again(folder) == 0
-        for leftover in [path for path in folder.rglob(".*.tmp*")]:  # of this process, which was not killed
+        for leftover in list(folder.rglob(".*.tmp*")):  # of this process, which was not killed
             leftover.unlink()
         assert everything(folder) == expected, steps
         shutil.rmtree(folder)

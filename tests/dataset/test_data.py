@@ -167,7 +167,7 @@ def test_clip_seconds_is_the_median_of_the_training_clips(tmp_path):
 @given(count=st.integers(1, 5000), size=st.integers(1, 200))
 def test_frames_are_spread_evenly_from_first_to_last(count, size):
     chosen = evenly_spaced_indices(count, size)
-    assert len(chosen) == size and chosen[0] == 0 and 0 <= chosen.min() and chosen.max() < count
+    assert len(chosen) == size and chosen[0] == 0 and chosen.min() >= 0 and chosen.max() < count
     if size > 1:
         steps = np.diff(chosen)
         assert chosen[-1] == count - 1 and steps.max() - steps.min() <= 1

@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 from conftest import CLASSES, LENGTH, assert_one_line_error, run
 
-from vidclass import cli
+from vidclass.errors import UsageError
 from vidclass.recording import live, live_source
 from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.limits import MAX_PIXELS, VideoLimits

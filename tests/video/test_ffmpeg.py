@@ -30,9 +30,8 @@ def test_it_has_ended_when_the_block_ends(make_clip):
 
 
 def test_an_exception_kills_it():
-    with pytest.raises(KeyError):
-        with Ffmpeg(ENDLESS) as process:
-            raise KeyError
+    with pytest.raises(KeyError), Ffmpeg(ENDLESS) as process:
+        raise KeyError
     assert process.returncode < 0 and process.failed and process.stdout.closed
 
 
@@ -109,10 +108,9 @@ def test_a_written_video_is_on_the_disk_before_it_has_its_name(tmp_path, monkeyp
 
 
 def test_a_writer_that_is_left_by_an_exception_leaves_nothing(tmp_path):
-    with pytest.raises(KeyError):
-        with VideoWriter(tmp_path / "a.avi", 25) as writer:
-            writer.write(np.zeros((48, 64, 3), np.uint8))
-            raise KeyError
+    with pytest.raises(KeyError), VideoWriter(tmp_path / "a.avi", 25) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+        raise KeyError
     assert list(tmp_path.iterdir()) == []
 
 

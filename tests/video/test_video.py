@@ -224,10 +224,9 @@ def test_writes_the_shape_of_pixels(tmp_path):
 def test_a_failed_result_leaves_nothing_behind(tmp_path):
     old = tmp_path / "result.avi"
     old.write_bytes(b"an earlier result")
-    with pytest.raises(RuntimeError):
-        with VideoWriter(old, Fraction(25)) as writer:
-            writer.write(np.zeros((48, 64, 3), np.uint8))
-            raise RuntimeError
+    with pytest.raises(RuntimeError), VideoWriter(old, Fraction(25)) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+        raise RuntimeError
     assert old.read_bytes() == b"an earlier result" and os.listdir(tmp_path) == ["result.avi"]
 
 

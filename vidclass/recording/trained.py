@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidclass.errors import UsageError
 from vidclass.dataset.data_file import choose_classes, read_data_file
+from vidclass.errors import UsageError
 from vidclass.features.identity import weights_id
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.windows import WindowSpec
