@@ -140,6 +140,13 @@ def run(folder, script, *arguments):
     return subprocess.CompletedProcess(script, returncode, stdout.getvalue(), stderr.getvalue())
 
 
+def classify(project, folder, video, *options):
+    """What clasify.py prints and returns when it classifies a video in `folder` with the project's network.
+    """
+    checkpoint = project / "data/checkpoints/lstm-features.hdf5"
+    return run(folder, "clasify.py", LENGTH, CLASSES, checkpoint, video, *options)
+
+
 def variable_rate():
     """ffmpeg's arguments for an output whose frames keep their times, at whatever rate."""
     return passthrough()[0], "vfr"

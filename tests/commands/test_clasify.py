@@ -19,10 +19,12 @@ from conftest import (
     ROOT,
     WIDTH,
     assert_one_line_error,
+    classify,
     count_frames,
     run,
     variable_rate,
 )
+from helpers import ffmpeg
 
 from extractor import Extractor
 from vidclass.dataset.labels import read_labels
@@ -140,14 +142,10 @@ def test_clasify_bad_files(project, match):
 
 
 def test_a_video_that_stops_in_the_middle(project, match):
-    subprocess.run(
-        [find_ffmpeg(), "-v", "error", "-i", "video.mp4", "-c", "copy", "video.mkv"], cwd=match, check=True
-    )
+    ffmpeg("-i video.mp4 -c copy video.mkv", cwd=match)
     whole = (match / "video.mkv").read_bytes()
     (match / "video.mkv").write_bytes(whole[: len(whole) // 2])
-    result = run(
-        match, "clasify.py", LENGTH, CLASSES, project / "data/checkpoints/lstm-features.hdf5", "video.mkv"
-    )
+    result = classify(project, match, "video.mkv")
     frames = count_frames(match / "video.mkv")
     assert result.returncode == 1 and 0 < frames < 109
     assert (
@@ -206,26 +204,7 @@ def test_a_checkpoint_of_the_article_takes_its_classes_from_the_data_file(match,
 @pytest.fixture
 def loud(match):
     """video.mp4 with a tone."""
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            "video.mp4",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=440:duration=4.36",
-            "-c:v",
-            "copy",
-            "-c:a",
-            "aac",
-            "loud.mp4",
-        ],
-        cwd=match,
-        check=True,
-    )
+    ffmpeg("-i video.mp4 -f lavfi -i sine=440:duration=4.36 -c:v copy -c:a aac loud.mp4", cwd=match)
     return match
 
 
@@ -296,15 +275,7 @@ def mark_column(strip):
 def test_the_strip_shows_the_class_over_time_and_the_position(project, match, options):
     """Frame by frame: in the picture as ffmpeg decodes it, the mark stands at the frame's share of
     the width."""
-    result = run(
-        match,
-        "clasify.py",
-        LENGTH,
-        CLASSES,
-        project / "data/checkpoints/lstm-features.hdf5",
-        "video.mp4",
-        *options,
-    )
+    result = classify(project, match, "video.mp4", *options)
     assert result.returncode == 0, result.stderr
     raw = subprocess.run(
         [
@@ -347,18 +318,7 @@ def test_smoothed_the_corner_the_strip_and_the_table_agree(project, match, monke
         draw(frame, lines, colors)
 
     monkeypatch.setattr("vidclass.recording.result_video.draw_lines", record)
-    result = run(
-        match,
-        "clasify.py",
-        LENGTH,
-        CLASSES,
-        project / "data/checkpoints/lstm-features.hdf5",
-        "video.mp4",
-        "--smooth",
-        "--hop",
-        "0.2",
-        *options,
-    )
+    result = classify(project, match, "video.mp4", "--smooth", "--hop", "0.2", *options)
     assert result.returncode == 0, result.stderr
     with open(match / "result.csv", newline="") as file:
         rows = [(float(row["end"]), row["class"], float(row["probability"])) for row in csv.DictReader(file)]
@@ -373,18 +333,7 @@ def test_smoothed_the_corner_the_strip_and_the_table_agree(project, match, monke
 
 @pytest.mark.parametrize("name", ["result.mp4", "result.mkv", "Result.MOV"])
 def test_the_extension_chooses_the_container(project, loud, name):
-    result = run(
-        loud,
-        "clasify.py",
-        LENGTH,
-        CLASSES,
-        project / "data/checkpoints/lstm-features.hdf5",
-        "loud.mp4",
-        "--output",
-        name,
-        "--export",
-        "xml",
-    )
+    result = classify(project, loud, "loud.mp4", "--output", name, "--export", "xml")
     assert result.returncode == 0, result.stderr
     said = subprocess.run(
         [find_ffmpeg(), "-hide_banner", "-i", loud / name], capture_output=True, text=True
@@ -397,18 +346,7 @@ def test_the_extension_chooses_the_container(project, loud, name):
 
 
 def test_plain_is_the_articles_look_alone(project, loud):
-    result = run(
-        loud,
-        "clasify.py",
-        LENGTH,
-        CLASSES,
-        project / "data/checkpoints/lstm-features.hdf5",
-        "loud.mp4",
-        "--plain",
-        "--no-audio",
-        "--export",
-        "json",
-    )
+    result = classify(project, loud, "loud.mp4", "--plain", "--no-audio", "--export", "json")
     assert result.returncode == 0 and not (loud / "result.csv").exists() and (loud / "result.json").exists()
     assert streams(loud / "result.avi") == [("Video", "mpeg4")] and count_frames(loud / "result.avi") == 109
     for frame, original in zip(FrameReader(loud / "result.avi"), FrameReader(loud / "loud.mp4")):
@@ -416,33 +354,13 @@ def test_plain_is_the_articles_look_alone(project, loud):
 
 
 def test_no_video(project, match):
-    result = run(
-        match,
-        "clasify.py",
-        LENGTH,
-        CLASSES,
-        project / "data/checkpoints/lstm-features.hdf5",
-        "video.mp4",
-        "--no-video",
-        "--output",
-        "x.avi",
-    )
+    result = classify(project, match, "video.mp4", "--no-video", "--output", "x.avi")
     assert result.returncode == 0 and sorted(os.listdir(match)) == ["video.mp4", "x.csv"]
 
 
 @pytest.mark.parametrize("options", [(), ("--no-video",)])
 def test_the_folder_of_the_results_is_made(project, match, options):
-    result = run(
-        match,
-        "clasify.py",
-        LENGTH,
-        CLASSES,
-        project / "data/checkpoints/lstm-features.hdf5",
-        "video.mp4",
-        *options,
-        "--output",
-        "new/er/x.avi",
-    )
+    result = classify(project, match, "video.mp4", *options, "--output", "new/er/x.avi")
     assert result.returncode == 0, result.stderr
     assert sorted(os.listdir(match / "new/er")) == [*([] if options else ["x.avi"]), "x.csv"]
 
@@ -472,18 +390,8 @@ def test_results_of_an_earlier_run_are_said_to_be_so_and_kept(project, match):
 
 
 def test_one_segment_is_no_segments(project, match):
-    subprocess.run(
-        [find_ffmpeg(), "-v", "error", "-i", "video.mp4", "-frames:v", "1", "one.mkv"], cwd=match, check=True
-    )
-    result = run(
-        match,
-        "clasify.py",
-        LENGTH,
-        CLASSES,
-        project / "data/checkpoints/lstm-features.hdf5",
-        "one.mkv",
-        "--no-video",
-    )
+    ffmpeg("-i video.mp4 -frames:v 1 one.mkv", cwd=match)
+    result = classify(project, match, "one.mkv", "--no-video")
     assert result.returncode == 0 and "\n1 frame, 1 segment: result.csv\n" in result.stdout
 
 
@@ -534,30 +442,10 @@ def test_options_that_contradict_each_other(project, match):
 
 
 def test_a_variable_rate_is_told(project, match):
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            "video.mp4",
-            "-vf",
-            "select='not(between(t,1,2))+not(mod(n,5))'",
-            *variable_rate(),
-            "vfr.mkv",
-        ],
-        cwd=match,
-        check=True,
+    ffmpeg(
+        "-i video.mp4 -vf select='not(between(t,1,2))+not(mod(n,5))'", *variable_rate(), "vfr.mkv", cwd=match
     )
-    result = run(
-        match,
-        "clasify.py",
-        LENGTH,
-        CLASSES,
-        project / "data/checkpoints/lstm-features.hdf5",
-        "vfr.mkv",
-        "--smooth",
-    )
+    result = classify(project, match, "vfr.mkv", "--smooth")
     assert (
         result.returncode == 0
         and "vfr.mkv: its frame rate varies; result.avi shows all frames at the average" in result.stderr

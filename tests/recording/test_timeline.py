@@ -14,6 +14,7 @@ import pytest
 import srt
 import webvtt
 from conftest import ROOT
+from helpers import ffmpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -213,26 +214,13 @@ def test_ffmpeg_takes_the_chapters(make_clip, tmp_path):
     """They come back from a file that ffmpeg made with them."""
     clip = make_clip("a.mp4", seconds=15)
     (tmp_path / "x.chapters").write_text(to_chapters(example()))
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            clip,
-            "-f",
-            "ffmetadata",
-            "-i",
-            tmp_path / "x.chapters",
-            "-map_metadata",
-            "1",
-            "-map_chapters",
-            "1",
-            "-codec",
-            "copy",
-            tmp_path / "b.mkv",
-        ],
-        check=True,
+    ffmpeg(
+        "-i",
+        clip,
+        "-f ffmetadata -i",
+        tmp_path / "x.chapters",
+        "-map_metadata 1 -map_chapters 1 -codec copy",
+        tmp_path / "b.mkv",
     )
     back = subprocess.run(
         [find_ffmpeg(), "-v", "error", "-i", tmp_path / "b.mkv", "-f", "ffmetadata", "-"],

@@ -1,12 +1,12 @@
 """Windows of a video: which frames they have, and where exactly a class gives way to another."""
 
-import subprocess
 from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import Frames, variable_rate
+from helpers import ffmpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,6 @@ from vidclass.recording.cuts import FeatureCache, find_cuts
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.segments import Window, average_windows
 from vidclass.recording.windows import WindowSchedule, WindowSpec, classify_windows, set_times
-from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.reader import FrameReader
 
 
@@ -203,19 +202,12 @@ def test_the_feature_store_gives_back_what_it_got():
 def test_times_are_the_videos(make_clip, tmp_path):
     """A video whose rate varies: of the second second only every fifth frame is there."""
     path = tmp_path / "vfr.mkv"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            make_clip("a.mp4", seconds=3),
-            "-vf",
-            "select='not(between(t,1,2))+not(mod(n,5))'",
-            *variable_rate(),
-            path,
-        ],
-        check=True,
+    ffmpeg(
+        "-i",
+        make_clip("a.mp4", seconds=3),
+        "-vf select='not(between(t,1,2))+not(mod(n,5))'",
+        *variable_rate(),
+        path,
     )
     reader = FrameReader(path)
     frames = len(list(reader))
