@@ -11,6 +11,7 @@ long as the clips that the network was trained on. --output result.mp4, .mov or 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vidclass import cli
@@ -46,7 +47,7 @@ def clasify(
     The corner of each frame says what the network says of its window. With smoothing it says what result.csv
     says: the class of the segment with its mean probability, below it the other classes with theirs.
 
-    seq_length, class_limit: those of the checkpoint `saved_model`. Raises cli.UsageError if the arguments
+    seq_length, class_limit: those of the checkpoint `saved_model`. Raises UsageError if the arguments
     contradict the checkpoint, and FileNotFoundError, ValueError or OSError, naming the file, for a checkpoint
     or video that can't be read or a result that can't be written.
     """
@@ -79,14 +80,15 @@ def stream(
 ) -> None:
     """Classifies a live source, an address or a camera's number, and prints a line of JSON for each window:
     see live.stream. Arguments and errors: see clasify()."""
-    from vidclass.recording import live
+    from vidclass.recording import live, live_source
     from vidclass.recording.trained import read_trained
     from vidclass.training.checkpoint import find_checkpoint
 
     saved_model = find_checkpoint(saved_model, options.data_dir)
     trained = read_trained(saved_model, seq_length, class_limit, options)
+    assert trained.clip_seconds  # read_trained refuses others
     windows = live.LiveWindows(seq_length, trained.clip_seconds, options.hop)
-    opened = live.Source(source, windows.rate, trained.image_shape, options.quiet, options.limits)
+    opened = live_source.Source(source, windows.rate, trained.image_shape, options.quiet, options.limits)
     cli.import_keras()  # late: it takes seconds, and all that can be refused has been
     from extractor import Extractor
     from models import ResearchModel
@@ -97,7 +99,7 @@ def stream(
 
 def is_live(source: str) -> bool:
     """Whether this is the address of a live source, or the number of a camera, and no file."""
-    from vidclass.recording.live import PROTOCOLS
+    from vidclass.recording.live_source import PROTOCOLS
 
     if os.path.exists(source):
         return False
@@ -206,7 +208,7 @@ def make_options(args: argparse.Namespace) -> ClassifyOptions:
     )
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.stream:

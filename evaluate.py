@@ -9,116 +9,153 @@ and writes the whole report to data/reports/: <checkpoint>-<split>.json and .png
 
 import os
 import sys
+from dataclasses import dataclass
+from typing import Any
 
-from data import DataSet
-from models import ResearchModel
 from vidclass import cli, locking
-from vidclass.dataset.data_file import command
-from vidclass.features.identity import features_id, weights_id
-from vidclass.features.sequence_store import UrlStore
+from vidclass.errors import UsageError
 from vidclass.keras_loading import import_keras
-from vidclass.training.batches import ClipSequences, predict
-from vidclass.training.checkpoint import Checkpoint, find_checkpoint
-from vidclass.training.figures import write_report
-from vidclass.training.metadata import printable_name
 
 SPLITS = ("test", "validation", "train")
 
 
-@locking.one_run_at_a_time(unless=lambda given: not given.sequences_url)
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The options of evaluate. Raises UsageError for values that make no sense."""
+
+    data_dir: str = "data"
+    split: str = (
+        "test"  # one of SPLITS; "validation": the training clips that were held out to tell when to stop
+    )
+    weights: str | None = None  # InceptionV3's, for a checkpoint that doesn't say; None: imagenet
+    image_shape: tuple[int, int, int] | None = None  # height, width, 3, for a checkpoint that doesn't say
+    precision: str = "float32"  # of the sequences
+    sequences_url: str | None = None  # where sequences are that data_dir lacks, see sequence_store.UrlStore
+    quiet: bool = False  # no progress bars
+
+    def __post_init__(self):
+        if self.split not in SPLITS:
+            raise UsageError(f"--split {self.split}: expected one of {', '.join(SPLITS)}")
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """What evaluate found out."""
+
+    checkpoint: str  # its path
+    split: str
+    report: dict[str, Any]  # see metrics.compute_metrics; data/reports has it as JSON
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the clips that are classified right."""
+        return self.report["accuracy"]
+
+
+@locking.one_run_at_a_time(unless=lambda options: not options.sequences_url)
 def evaluate(
-    seq_length,
-    class_limit,
-    saved_model,
-    data_dir="data",
-    split="test",
-    weights=None,
-    image_shape=None,
-    precision="float32",
-    sequences_url=None,
-    quiet=False,
-):
-    """Evaluates a checkpoint, writes the report and prints its table.
+    seq_length: int,
+    class_limit: int,
+    saved_model: str | os.PathLike,
+    options: EvaluateOptions = EvaluateOptions(),
+) -> EvaluateResult:
+    """Evaluates a checkpoint on the clips of a split, writes the report and prints its table.
 
-    seq_length, class_limit: those of the checkpoint `saved_model`. split: "test", "train", or "validation",
-    the training clips that were held out to tell when to stop. weights, image_shape: InceptionV3's weights
-    and (height, width, 3) of the sequences, for a checkpoint that doesn't say. precision: of the sequences.
-    sequences_url: where the sequences are that data_dir lacks, see store.UrlStore; they are copied.
-
-    Returns report.evaluate's dict. Raises cli.UsageError if the arguments contradict the checkpoint or don't
-    suffice, FileNotFoundError, ValueError or OSError, naming the file, for what can't be read.
+    seq_length, class_limit: those of the checkpoint `saved_model`. Raises UsageError if the arguments
+    contradict the checkpoint or don't suffice, FileNotFoundError, ValueError or OSError, naming the file, for
+    what can't be read.
     """
-    saved_model = find_checkpoint(saved_model, data_dir)
+    from data import DataSet
+    from vidclass.features.identity import features_id, weights_id
+    from vidclass.features.sequence_store import FolderStore, UrlStore
+    from vidclass.training.checkpoint import Checkpoint, find_checkpoint
+
+    saved_model = find_checkpoint(saved_model, options.data_dir)
     with Checkpoint(saved_model) as file:
-        cli.check_checkpoint(file, seq_length, class_limit)
+        file.check_arguments(seq_length, class_limit)
         metadata = file.metadata
-    if metadata is None and image_shape is None:
-        raise cli.UsageError(
+    image_shape = options.image_shape
+    if metadata:
+        height, width, channels = metadata.image_shape
+        image_shape = (height, width, channels)
+    if image_shape is None:
+        raise UsageError(
             f"{saved_model} doesn't say at which size it saw the frames; give --size HEIGHT WIDTH"
         )
-    image_shape = tuple(metadata.image_shape) if metadata else image_shape
-    identity = metadata.weights if metadata else weights_id(weights or "imagenet")
-
-    dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
-    dataset_classes = [printable_name(name) for name in dataset.classes]
-    classes = metadata.class_names if metadata else dataset_classes
-    if classes != dataset_classes:
-        raise cli.UsageError(
-            f"{saved_model} was trained on the classes {', '.join(classes)}, but the first {class_limit} of "
-            f"{os.path.join(data_dir, 'data_file.csv')} are {', '.join(dataset_classes)}"
-        )
-    rows = choose_clips(dataset, split, metadata, saved_model)
-    identity = features_id(identity, precision)
-    if sequences_url:
-        UrlStore(dataset, identity, sequences_url).download(rows, quiet)
-    missing = dataset.missing_sequences(rows, identity)
-    if missing:
-        height, width = image_shape[:2]
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise FileNotFoundError(
-            f"{dataset.get_sequence_path(missing[0], identity)}{more}: no such feature sequence; "
-            f"make them with {command(data_dir, f'extract_features.py {seq_length} {class_limit} {height} {width}')} and the "
-            f"--weights and --precision of the training"
-        )
+    dataset = DataSet(seq_length, class_limit, image_shape, options.data_dir)
+    classes = _check_classes(dataset, metadata, saved_model)
+    clips = choose_clips(dataset, options.split, metadata, saved_model)
+    inception_id = metadata.weights if metadata else weights_id(options.weights or "imagenet")
+    identity = features_id(inception_id, options.precision)
+    store = FolderStore(dataset, identity)
+    if options.sequences_url:
+        UrlStore(dataset, identity, options.sequences_url).download(clips, options.quiet)
+    _check_sequences(store, clips)
 
     import_keras()
-    clips = ClipSequences(dataset, rows, identity)
-    return write_report(
-        os.path.join(data_dir, "reports"),
-        saved_model,
-        split,
-        clips.targets.argmax(1),
-        predict(ResearchModel.load(saved_model), clips),
-        classes,
-        [row.name for row in rows],
-    )
+    from models import ResearchModel
+    from vidclass.training.batches import ClipSequences
+    from vidclass.training.evaluation import report_on
+
+    research_model, sequences = ResearchModel.load(saved_model), ClipSequences(store, clips)
+    folder = os.path.join(options.data_dir, "reports")
+    report = report_on(research_model, saved_model, options.split, sequences, classes, folder)
+    return EvaluateResult(saved_model, options.split, report)
 
 
-def choose_clips(dataset, split, metadata, saved_model):
-    """The Clips of a split. Raises cli.UsageError if it is empty or nothing tells which clips it has."""
-    train_rows, test_rows = dataset.split_train_test()
+def _check_classes(dataset, metadata, saved_model):
+    """The checkpoint's classes. Raises UsageError if the dataset has others."""
+    from vidclass.training.metadata import printable_name
+
+    found = [printable_name(name) for name in dataset.classes]
+    if metadata and metadata.class_names != found:
+        raise UsageError(
+            f"{saved_model} was trained on the classes {', '.join(metadata.class_names)}, but the first "
+            f"{dataset.class_limit} of {os.path.join(dataset.data_dir, 'data_file.csv')} are "
+            f"{', '.join(found)}"
+        )
+    return found
+
+
+def choose_clips(dataset: Any, split: str, metadata: Any, saved_model: str) -> list:
+    """The clips of a split. dataset: a DataSet. metadata: the checkpoint's, or None. Raises UsageError if
+    there are none, or nothing tells which they are."""
+    train_clips, test_clips = dataset.split_train_test()
     training = metadata and metadata.training
     if split == "test":
-        rows = test_rows
+        clips = test_clips
     elif training:
-        halves = dataset.split_train_validation(
+        parts = dataset.split_train_validation(
             training["validation_split"], training["seed"], training["group"]
         )
-        rows = halves[split == "validation"]
+        clips = parts[split == "validation"]
     elif split == "train":
-        rows = train_rows
+        clips = train_clips
     else:
-        raise cli.UsageError(
-            f"{saved_model} doesn't say which clips validated it; only --split test and train can be told"
-        )
-    if not rows:
-        raise cli.UsageError(
-            f"there are no {split} clips of {', '.join(dataset.classes)} in {dataset.data_dir}"
-        )
-    return rows
+        raise UsageError(f"{saved_model} doesn't say which clips validated it; give --split test or train")
+    if not clips:
+        raise UsageError(f"there are no {split} clips of {', '.join(dataset.classes)} in {dataset.data_dir}")
+    return clips
 
 
-def main(argv=None):
+def _check_sequences(store, clips):
+    """Raises FileNotFoundError, with the cure, if features of some clips are missing."""
+    from vidclass.dataset.data_file import command
+
+    missing = store.missing(clips)
+    if missing:
+        dataset, (height, width, _) = store.dataset, store.dataset.image_shape
+        arguments = f"{dataset.seq_length} {dataset.class_limit} {height} {width}"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise FileNotFoundError(
+            f"{store.path(missing[0])}{more}: no such feature sequence; make them with "
+            f"{command(dataset.data_dir, f'extract_features.py {arguments}')} and the --weights and "
+            f"--precision of the training"
+        )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
     parser = cli.make_parser(__doc__)
     cli.add_checkpoint_arguments(parser)
     parser.add_argument(
@@ -136,24 +173,20 @@ def main(argv=None):
     )
     cli.add_sequences_option(parser, "copy those that are missing from there")
     args = parser.parse_args(argv)
-    return cli.run(
-        lambda: (
-            evaluate(
-                args.seq_length,
-                args.classes,
-                args.checkpoint,
-                args.data_dir,
-                args.split,
-                args.weights,
-                args.size and (*args.size, 3),
-                args.precision,
-                args.sequences,
-                args.quiet,
-            )
-            and 0
-        ),
-        args.debug,
+    options = EvaluateOptions(
+        data_dir=args.data_dir,
+        split=args.split,
+        weights=args.weights,
+        image_shape=(*args.size, 3) if args.size else None,
+        precision=args.precision,
+        sequences_url=args.sequences,
+        quiet=args.quiet,
     )
+
+    def work():
+        evaluate(args.seq_length, args.classes, args.checkpoint, options)
+
+    return cli.run(work, args.debug)
 
 
 if __name__ == "__main__":

@@ -11,104 +11,110 @@ import argparse
 import os
 import re
 import sys
+from dataclasses import dataclass, replace
+from typing import Any
 
-from data import DataSet
-from extractor import Extractor, limit_threads
 from vidclass import cli, console, locking
 from vidclass.console import print
-from vidclass.dataset.data_file import Clip
-from vidclass.dataset.listing import list_unsplit, relist
-from vidclass.features import extraction, ray_cluster
-from vidclass.features.identity import features_id, weights_id
-from vidclass.features.sequence_store import open_store
+from vidclass.errors import UsageError
 from vidclass.keras_loading import import_keras
 from vidclass.names import alike_classes
 from vidclass.progress import progress
-from vidclass.video.limits import MAX_PIXELS
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 
 CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
 
 
-@locking.one_run_at_a_time(shared=lambda given: given.shard is not None)
+@dataclass(frozen=True)
+class ExtractionJob:
+    """The options of extract_features; workers of a cluster get them, too. Raises UsageError for values that
+    make no sense."""
+
+    data_dir: str = "data"
+    weights: str = "imagenet"  # InceptionV3's: imagenet, random, or the path of a Keras weights file
+    precision: str = "float32"  # in which InceptionV3 computes: float32, bfloat16 or float16
+    from_video: bool = False  # list and decode the clips themselves, which need not be split into frames
+    shard: tuple[int, int] | None = None  # (i, n): only the i-th of n parts of the clips, from 1
+    ray: str | None = None  # address of a Ray cluster to work on, see ray_cluster.connected
+    workers: int | None = None  # on the cluster, at most; None: as many as fit
+    cpus: int | None = None  # processors of each worker; None: see ray_cluster.resources
+    sequences_url: str | None = None  # where to save the sequences; None: in data_dir
+    keep: bool = False  # with sequences_url: save them in data_dir, too
+    limits: VideoLimits = DEFAULT_LIMITS  # of the clips that are decoded
+    quiet: bool = False  # no progress bars
+
+    def __post_init__(self):
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise UsageError(f"--shard {self.shard}: expected (i, n) with 1 <= i <= n")
+
+
+@dataclass(frozen=True)
+class ExtractionResult:
+    """What extract_features did."""
+
+    extracted: int  # sequences
+    present: int  # sequences that were there already
+    failed: int  # clips, and folders with from_video, that could not be used; they are named on stderr
+
+
+@locking.one_run_at_a_time(shared=lambda options: options.shard is not None)
 def extract_features(
-    seq_length,
-    class_limit,
-    image_shape,
-    data_dir="data",
-    weights="imagenet",
-    quiet=False,
-    precision="float32",
-    from_video=False,
-    shard=None,
-    ray=None,
-    workers=None,
-    cpus=None,
-    sequences_url=None,
-    keep=False,
-):
+    seq_length: int,
+    class_limit: int | None,
+    image_shape: tuple[int, int, int],
+    options: ExtractionJob = ExtractionJob(),
+) -> ExtractionResult:
     """Saves the feature sequences that are missing.
 
-    image_shape: (height, width, 3) at which InceptionV3 sees the frames. precision: see Extractor.
-    from_video: list and decode the clips themselves, which need not be split into frames. shard: (i, n), only
-    the i-th of n parts, from 1. ray: the address of a Ray cluster to work on, see cluster.connected; workers,
-    cpus: see cluster.resources. sequences_url: where to save the sequences, see store.UrlStore (None: in
-    data_dir); those that are in data_dir are copied there. keep: save them in data_dir, too.
-
-    Returns the number of clips that failed, which are named on stderr. Raises what DataSet and Extractor
-    raise.
+    image_shape: (height, width, 3) at which InceptionV3 sees the frames. Sequences that data_dir has are
+    copied to sequences_url. Raises what DataSet and Extractor raise.
     """
+    from data import DataSet
+    from vidclass.dataset.listing import list_unsplit, relist
+    from vidclass.features.identity import features_id, weights_id
+    from vidclass.features.sequence_store import UrlStore, open_store
 
-    failed = 0
-    if from_video:
-        failed = list_unsplit(data_dir, quiet)
-    dataset = DataSet(seq_length, class_limit, image_shape, os.path.abspath(data_dir) if ray else data_dir)
-    describe_dataset(dataset)
-    rows = dataset.data
-    if shard is not None:
-        part = set(choose_shard(dataset.listed, *shard))
-        rows = [row for row in rows if row in part]
-    where = (dataset, features_id(weights_id(weights), precision), sequences_url, keep)
-    target = open_store(*where)
-    missing = target.missing(rows)
-    if sequences_url:
-        missing = target.upload(missing, quiet)
+    unlisted = list_unsplit(options.data_dir, options.limits, options.quiet) if options.from_video else 0
+    data_dir = os.path.abspath(options.data_dir) if options.ray else options.data_dir
+    dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
+    _describe(dataset)
+    clips = dataset.data
+    if options.shard is not None:
+        part = set(choose_shard(dataset.listed, *options.shard))
+        clips = [clip for clip in clips if clip in part]
+    identity = features_id(weights_id(options.weights), options.precision)
+    store = open_store(dataset, identity, options.sequences_url, options.keep)
+    missing = store.missing(clips)
+    if isinstance(store, UrlStore):
+        missing = store.upload(missing, options.quiet)
     if not missing:
-        print(f"All {len(rows)} sequences are there already.")
-        return failed
-    if ray:
-        outcomes = extract_on_cluster(
-            where, missing, weights, precision, from_video, quiet, ray, workers, cpus
-        )
-    else:
-        outcomes = extract_here(where, missing, weights, precision, from_video, quiet)
-    failures = 0
-    for row, is_failure, problem in outcomes:
-        failures += is_failure
-        if problem:
-            print(
-                f"{row.split}/{row.class_name}/{row.name}: {'left out, ' if is_failure else ''}{problem}",
-                file=sys.stderr,
-            )
-    there = len(rows) - len(missing)
+        print(f"All {len(clips)} sequences are there already.")
+        return ExtractionResult(0, len(clips), unlisted)
+    outcomes = (extract_on_cluster if options.ray else extract_here)(dataset, identity, missing, options)
+    for outcome in outcomes:
+        if outcome.problem:
+            print(outcome.line(), file=sys.stderr)
+    failed = sum(outcome.failed for outcome in outcomes)
+    extracted, present = len(missing) - failed, len(clips) - len(missing)
     print(
-        f"{console.count(len(missing) - failures, 'sequence')} extracted, {there} {'was' if there == 1 else 'were'} there already, "
-        f"{failures} failed."
+        f"{console.count(extracted, 'sequence')} extracted, {present} {'was' if present == 1 else 'were'} "
+        f"there already, {failed} failed."
     )
-    if from_video:
-        relist(data_dir)
-    return failed + failures
+    if options.from_video:
+        relist(options.data_dir)
+    return ExtractionResult(extracted, present, unlisted + failed)
 
 
-def describe_dataset(dataset):
+def _describe(dataset):
     """Prints the classes in use, and what is left out of the dataset and why."""
-    left_out = (
-        f" (left out by the limit: {', '.join(dataset.left_out_classes)})" if dataset.left_out_classes else ""
+    left_out = ", ".join(dataset.left_out_classes)
+    print(
+        f"Classes: {', '.join(dataset.classes)}{f' (left out by the limit: {left_out})' if left_out else ''}"
     )
-    print(f"Classes: {', '.join(dataset.classes)}{left_out}")
-    for row in dataset.too_short:
+    for clip in dataset.too_short:
         print(
-            f"{row.split}/{row.class_name}/{row.name}: left out, {row.frames} frames are fewer than the sequence "
-            f"length {dataset.seq_length}",
+            f"{'/'.join(clip[:3])}: left out, {clip.frames} frames are fewer than the sequence length "
+            f"{dataset.seq_length}",
             file=sys.stderr,
         )
     if dataset.too_short:
@@ -117,93 +123,91 @@ def describe_dataset(dataset):
         print(line, file=sys.stderr)
 
 
-def choose_shard(rows, number, count):
+def choose_shard(clips: list, number: int, count: int) -> list:
     """The clips of one of `count` parts, numbered from 1: equally many give or take one.
 
     Their split, class and name alone decide, of all clips that are listed: what a run finds out about one,
-    that its header lied, say, changes nothing for the others. Neighbours by name, which are of one length
-    mostly, go to different parts.
+    that its header lied, say, changes nothing for the others. Neighbours by name, which are mostly of one
+    length, go to different parts.
     """
-    places = {name: place for place, name in enumerate(sorted({row[:3] for row in rows}))}
-    return [row for row in rows if places[row[:3]] % count == number - 1]
+    places = {name: place for place, name in enumerate(sorted({clip[:3] for clip in clips}))}
+    return [clip for clip in clips if places[clip[:3]] % count == number - 1]
 
 
-def extract_here(where, rows, weights, precision, from_video, quiet):
-    """Extracts sequences in this process. where: arguments of store.open_store. Returns their Outcomes, see
-    sequences.extract."""
+def extract_here(dataset: Any, identity: str, clips: list, job: ExtractionJob) -> list:
+    """Extracts the sequences of clips in this process. Returns their Outcomes."""
     import_keras()
-    dataset, *_ = where
-    extractor = Extractor(dataset.image_shape, weights, precision)
-    with progress(
-        total=len(rows) * dataset.seq_length, unit="frame", desc="Extracting features", quiet=quiet, wait=True
-    ) as bar:
-        return list(
-            extraction.extract(extractor, dataset, rows, open_store(*where).save, from_video, bar.update)
-        )
+    from extractor import Extractor
+    from vidclass.features.extraction import ClipLoader, extract
+    from vidclass.features.sequence_store import open_store
+
+    extractor = Extractor(dataset.image_shape, job.weights, job.precision)
+    loader = ClipLoader(dataset, job.from_video, job.limits)
+    save = open_store(dataset, identity, job.sequences_url, job.keep).save
+    with _frames_bar(dataset, clips, job) as bar:
+        return list(extract(extractor, loader, clips, save, bar.update))
 
 
-def extract_on_cluster(where, rows, weights, precision, from_video, quiet, address, workers, cpus):
-    """Extracts sequences on a Ray cluster. Returns their Outcomes."""
-    seq_length, outcomes = where[0].seq_length, []
-    arguments = {
-        "where": where,
-        "rows": rows,
-        "precision": precision,
-        "from_video": from_video,
-        "max_pixels": MAX_PIXELS,
-        "weights": weights if weights in ("imagenet", "random") else os.path.abspath(weights),
-    }
-    with (
-        ray_cluster.connected(address),
-        progress(
-            total=len(rows) * seq_length, unit="frame", desc="Extracting features", quiet=quiet, wait=True
-        ) as bar,
-    ):
-        for row, is_failure, problem in ray_cluster.run(
-            Worker, arguments, len(rows), max(1, CALL_FRAMES // seq_length), workers, cpus
-        ):
-            outcomes.append(extraction.Outcome(Clip(*row), is_failure, problem))
-            bar.update(seq_length)
+def extract_on_cluster(dataset: Any, identity: str, clips: list, job: ExtractionJob) -> list:
+    """Extracts the sequences of clips on a Ray cluster. Returns their Outcomes."""
+    from vidclass.dataset.outcome import Outcome
+    from vidclass.features import ray_cluster
+
+    if job.weights not in ("imagenet", "random"):
+        job = replace(job, weights=os.path.abspath(job.weights))
+    arguments = {"dataset": dataset, "identity": identity, "clips": clips, "job": job}
+    per_call = max(1, CALL_FRAMES // dataset.seq_length)
+    workers = ray_cluster.Workers(job.workers, job.cpus)
+    outcomes = []
+    with ray_cluster.connected(job.ray or ray_cluster.HERE), _frames_bar(dataset, clips, job) as bar:
+        for result in ray_cluster.run(Worker, arguments, len(clips), per_call, workers):
+            outcomes.append(Outcome.from_list(result))
+            bar.update(dataset.seq_length)
     return outcomes
 
 
+def _frames_bar(dataset, clips, job):
+    total = len(clips) * dataset.seq_length
+    return progress(total=total, unit="frame", desc="Extracting features", quiet=job.quiet, wait=True)
+
+
 class Worker:
-    """What holds an Extractor on a machine of a cluster: called with numbers of rows, it extracts their
+    """What holds an Extractor on a machine of a cluster: called with numbers of clips, it extracts their
     sequences."""
 
-    def __init__(self, where, rows, weights, precision, from_video, max_pixels, threads):
+    def __init__(self, dataset, identity, clips, job, threads):
         import_keras()
+        from extractor import Extractor, limit_threads
+        from vidclass.features import extraction
+        from vidclass.features.sequence_store import open_store
+
         limit_threads(threads)
-        self._dataset, self._store = where[0], open_store(*where)
-        self._rows, self._from_video, self._threads = rows, from_video, threads
-        self._extractor = Extractor(self._dataset.image_shape, weights, precision)
+        self._clips, self._extract = clips, extraction.extract
+        self._store = open_store(dataset, identity, job.sequences_url, job.keep)
+        self._loader = extraction.ClipLoader(dataset, job.from_video, job.limits, threads)
+        self._extractor = Extractor(dataset.image_shape, job.weights, job.precision)
 
     def __call__(self, numbers):
-        rows = [self._rows[number] for number in numbers]
+        from vidclass.dataset.outcome import Outcome
+
+        clips = [self._clips[number] for number in numbers]
         # Not those that a worker saved before it died: its calls are done again.
-        missing = [row for row in rows if not self._store.has(row)]
-        return [
-            *(extraction.Outcome(row, False, None) for row in rows if row not in missing),
-            *extraction.extract(
-                self._extractor,
-                self._dataset,
-                missing,
-                self._store.save,
-                self._from_video,
-                loaders=self._threads,
-            ),
-        ]
+        missing = [clip for clip in clips if not self._store.has(clip)]
+        outcomes = [Outcome(clip) for clip in clips if clip not in missing]
+        outcomes += self._extract(self._extractor, self._loader, missing, self._store.save)
+        return [outcome.as_list() for outcome in outcomes]
 
 
-def shard(text):
+def shard(text: str) -> tuple[int, int]:
     """An argparse type: "2/8" is (2, 8)."""
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise argparse.ArgumentTypeError(f"'{text}' is none of 1/4, 2/4, 3/4, 4/4, say")
+        raise argparse.ArgumentTypeError(f"'{text}': expected I/N, 1/4 to 4/4 for four parts")
     return int(found[1]), int(found[2])
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser)
     cli.add_precision_option(parser)
@@ -223,27 +227,23 @@ def main(argv=None):
     cli.add_limit_option(parser)
     cli.add_ray_options(parser)
     args = parser.parse_args(argv)
+    job = ExtractionJob(
+        data_dir=args.data_dir,
+        weights=args.weights,
+        precision=args.precision,
+        from_video=args.from_video,
+        shard=args.shard,
+        ray=args.ray,
+        workers=args.workers,
+        cpus=args.cpus,
+        sequences_url=args.sequences,
+        limits=VideoLimits(max_pixels=args.max_pixels),
+        quiet=args.quiet,
+    )
 
     def work():
-        return (
-            1
-            if extract_features(
-                args.seq_length,
-                args.classes,
-                (args.height, args.width, 3),
-                args.data_dir,
-                args.weights,
-                args.quiet,
-                args.precision,
-                args.from_video,
-                args.shard,
-                args.ray,
-                args.workers,
-                args.cpus,
-                args.sequences,
-            )
-            else 0
-        )
+        result = extract_features(args.seq_length, args.classes, (args.height, args.width, 3), job)
+        return 1 if result.failed else 0
 
     return cli.run(work, args.debug)
 

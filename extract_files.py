@@ -81,15 +81,15 @@ def split_all(work: Sequence, options: SplitOptions) -> Generator[tuple, None, N
     from vidclass.dataset import splitting
     from vidclass.features import ray_cluster
 
-    on_cluster = options.ray and work
+    address = options.ray if work else None
     paths = dict(work)
     quiet = options.quiet or not work
     with (
-        ray_cluster.connected(options.ray) if on_cluster else contextlib.nullcontext(),
+        ray_cluster.connected(address) if address else contextlib.nullcontext(),
         progress(total=len(work), unit="clip", desc="Splitting clips", quiet=quiet) as bar,
         contextlib.closing(
             split_on_cluster(work, options)
-            if on_cluster
+            if address
             else splitting.split_here(work, options.data_dir, options.limits)
         ) as outcomes,
     ):
@@ -109,7 +109,8 @@ def split_on_cluster(work: Sequence, options: SplitOptions) -> Generator:
         "data_dir": os.path.abspath(options.data_dir),
         "limits": options.limits,
     }
-    for values in ray_cluster.run(SplitWorker, arguments, len(work), 1, options.workers, 1, calls=1):
+    workers = ray_cluster.Workers(options.workers, cpus=1, calls=1)
+    for values in ray_cluster.run(SplitWorker, arguments, len(work), 1, workers):
         outcome = Outcome.from_list(values)
         if outcome.is_fatal:
             raise OSError(outcome.problem)

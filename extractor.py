@@ -2,7 +2,10 @@
 
 import collections
 import itertools
+import os
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +13,7 @@ from keras import backend
 
 from vidclass import memory, parallel
 from vidclass.features.identity import FEATURES_LENGTH, weights_id
-from vidclass.features.inception import compile_network, load_network
+from vidclass.features.inception import shared_network
 from vidclass.video.images import read_image, resize
 
 # Batches that go through the network at once: while one waits at the end of a layer for its slowest thread,
@@ -31,13 +34,19 @@ class Extractor:
     InceptionV3, with or without its top. precision: "float32", "bfloat16" or "float16", in which the network
     computes; the features are float32 in any case.
 
-    .image_shape, .batch_size: images per batch, .weights_id: see the function weights_id.
+    .image_shape. .batch_size: images per batch. .weights_id: see the function of this name. Extractors of the
+    same arguments share the network.
 
     Raises FileNotFoundError if there is no such file, ValueError if it doesn't fit InceptionV3 or the size is
     too small, RuntimeError if the ImageNet weights can't be downloaded.
     """
 
-    def __init__(self, image_shape=(299, 299, 3), weights="imagenet", precision="float32"):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (299, 299, 3),
+        weights: str = "imagenet",
+        precision: str = "float32",
+    ):
         height, width, channels = image_shape
         if min(height, width) < MIN_SIZE or channels != 3:
             raise ValueError(
@@ -47,17 +56,17 @@ class Extractor:
         self.image_shape = (height, width, channels)
         self.weights_id = weights_id(weights)
         self.batch_size = _batch_size(height * width)
-        self._network = compile_network(load_network(weights), self.image_shape, precision)
+        self._network = shared_network(os.fspath(weights), self.weights_id, self.image_shape, precision)
 
-    def extract(self, image_path):
-        """The features of an image file, float32 (2048,). Raises OSError or ValueError if it can't be read."""
+    def extract(self, image_path: str | os.PathLike) -> np.ndarray:
+        """The features of an image file, float32 (2048,). Raises OSError, ValueError if unreadable."""
         return self.extract_image(read_image(image_path))
 
-    def extract_image(self, rgb):
+    def extract_image(self, rgb: np.ndarray) -> np.ndarray:
         """The features of a uint8 RGB image of any size, which is resized; float32 (2048,)."""
         return self.extract_batch(resize(rgb, self.image_shape)[None])[0]
 
-    def extract_batch(self, images):
+    def extract_batch(self, images: np.ndarray) -> np.ndarray:
         """The features of uint8 RGB images (n, height, width, 3), as float32 (n, 2048)."""
         if images.shape[1:] != self.image_shape:
             raise ValueError(
@@ -68,16 +77,15 @@ class Extractor:
             parts = pool.map(self._network, (images[i : i + size] for i in range(0, len(images), size)))
             return np.concatenate([np.zeros((0, FEATURES_LENGTH), np.float32), *parts])
 
-    def stream(self, tagged_images):
+    def stream(self, tagged_images: Iterable[tuple]) -> Generator[tuple[Any, np.ndarray], None, None]:
         """Features of any number of images, computed batch by batch while the next ones are being made ready.
 
         tagged_images: iterable of (tag, uint8 RGB image of image_shape); a thread of its own runs it.
         Yields (tag, float32 (2048,)) in the same order.
         """
         images = parallel.run_ahead(tagged_images, 2 * self.batch_size)
-        pending = (
-            collections.deque()
-        )  # (tags, future features) of the batches in the network, one of them waiting
+        # (tags, future features) of the batches in the network, one of them waiting
+        pending: collections.deque = collections.deque()
         with ThreadPoolExecutor(STREAMS) as pool:
             try:
                 while True:
@@ -95,8 +103,8 @@ class Extractor:
                 pool.shutdown(cancel_futures=True)
 
 
-def limit_threads(count):
-    """Lets the network use so many threads of this process. To be called before anything is computed in it."""
+def limit_threads(count: int) -> None:
+    """Lets the network use so many threads. To be called before this process computes anything."""
     cv2.setNumThreads(1)  # images are loaded in threads of their own
     if backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -119,7 +119,8 @@ def main():
     }
     expected, found = contenders["stock predict_on_batch"](), contenders["Extractor.extract_batch"]()
     print(
-        f"{count} frames of {args.height}x{args.width}, {args.weights} weights; largest difference between stock and "
+        f"{count} frames of {args.height}x{args.width}, {args.weights} weights; largest difference "
+        f"between stock and "
         f"ours: {np.abs(found - expected).max() / expected.max():.1g} of the largest feature"
     )
     try:

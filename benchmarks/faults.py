@@ -23,7 +23,6 @@ load a thousand times.
 """
 
 import contextlib
-import functools
 import io
 import json
 import logging
@@ -44,10 +43,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests", "fuzz")]
 import clasify  # noqa: E402
 import extract_files  # noqa: E402
-import extractor  # noqa: E402
 from models import ResearchModel  # noqa: E402
 from vidclass import cli  # noqa: E402
 from vidclass.dataset.data_file import read_data_file  # noqa: E402
+from vidclass.errors import UsageError  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
 from vidclass.training import keras_file  # noqa: E402
 from vidclass.training.metadata import Metadata  # noqa: E402
@@ -112,8 +111,6 @@ def serve():
     logging.getLogger("tensorflow").setLevel(
         logging.ERROR
     )  # it would warn of as many networks as there are checkpoints
-    extractor.load_network = functools.cache(extractor.load_network)
-    extractor.compile_network = functools.cache(extractor.compile_network)
     for line in sys.stdin:
         folder, script, arguments = json.loads(line)
         os.chdir(folder)
@@ -289,7 +286,8 @@ def judge_classification(folder, clip, answer):
         wrong.append(
             (
                 "lost",
-                f"{found and found[0]}, {count_frames(result) if result.exists() else 'no'} frames in result.avi",
+                f"{found and found[0]}, {count_frames(result) if result.exists() else 'no'} frames in "
+                f"result.avi",
             )
         )
     return wrong
@@ -510,7 +508,7 @@ def main():
         else []
     )
     if not sources:
-        raise cli.UsageError(f"{args.clips}: no clips; give a folder of some with --clips")
+        raise UsageError(f"{args.clips}: no clips; give a folder of some with --clips")
     counts = dict.fromkeys(COUNTED, 0)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         folder = Path(folder)
@@ -572,11 +570,13 @@ def examine_all(examine_one, numbers, servers, counts, quiet):
                 tqdm.write(str(what), file=sys.stderr)
     if table:
         print(
-            f"{len(numbers)} {'videos' if len(outcomes) == 2 else 'checkpoints'}; read whole / in part / refused"
+            f"{len(numbers)} {'videos' if len(outcomes) == 2 else 'checkpoints'}; read whole / in "
+            f"part / refused"
         )
     for (name, script), row in sorted(table.items()):
         print(
-            f"{name:34} {script:17} {row.get('good', 0):4} / {row.get('partly', 0):4} / {row.get('refused', 0):4}"
+            f"{name:34} {script:17} {row.get('good', 0):4} / {row.get('partly', 0):4} / "
+            f"{row.get('refused', 0):4}"
         )
 
 

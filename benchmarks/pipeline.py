@@ -21,8 +21,8 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from clasify import clasify  # noqa: E402
 from data import DataSet  # noqa: E402
-from extract_features import extract_features  # noqa: E402
-from train import train  # noqa: E402
+from extract_features import ExtractionJob, extract_features  # noqa: E402
+from train import TrainOptions, train  # noqa: E402
 from vidclass import cli  # noqa: E402
 from vidclass.features.inception import load_network  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
@@ -151,20 +151,13 @@ def main():
             timed(article.train),
             timed(lambda: article.classify(args.video)),
         ]
-        features = timed(lambda: extract_features(*numbers, shape, folder, args.weights, quiet=True))
+        job = ExtractionJob(folder, args.weights, quiet=True)
+        features = timed(lambda: extract_features(*numbers, shape, job))
         for model in ("article", "lstm"):
-            training = timed(
-                lambda: train(
-                    *numbers,
-                    shape,
-                    folder,
-                    args.weights,
-                    model,
-                    epochs=args.epochs,
-                    batch_size=BATCH_SIZE,
-                    quiet=True,
-                )
+            options = TrainOptions(
+                folder, args.weights, model=model, epochs=args.epochs, batch_size=BATCH_SIZE, quiet=True
             )
+            training = timed(lambda options=options: train(*numbers, shape, options))
             classification = timed(
                 lambda: clasify(
                     *numbers,
@@ -178,7 +171,8 @@ def main():
             )
             seconds[f"ours --model {model}"] = [features, training, classification]
     print(
-        f"{len(dataset.data)} clips, {args.seq_length} frames of {args.height}x{args.width}, {args.epochs} epochs; seconds"
+        f"{len(dataset.data)} clips, {args.seq_length} frames of {args.height}x{args.width}, "
+        f"{args.epochs} epochs; seconds"
     )
     print("                       features   training   classification")
     for name, (a, b, c) in seconds.items():

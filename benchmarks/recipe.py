@@ -3,11 +3,11 @@ splits.
 
 Each run is train.py's own function with another --seed: another validation split, other first weights. With
 --regroup the clips of both splits are thrown together, and for each seed a third of the groups that clip
-names tell (see data.group_of) become the test split. Beside the networks: scikit-learn's logistic regression
-on the features averaged over time and standardised, on all training clips, and without those that the
-networks hold out to validate. Features are extracted first.
+names tell (see groups.group_of) become the test split. Beside the networks: scikit-learn's logistic
+regression on the features averaged over time and standardised, on all training clips, and without those that
+the networks hold out to validate. Features are extracted first.
 
-    python benchmarks/recipe.py 40 3 299 299 --data-dir data --weights WEIGHTS --regroup --recipes lstm gru article
+    python benchmarks/recipe.py 40 3 299 299 --data-dir data --weights WEIGHTS --regroup --recipes lstm gru
 """
 
 import contextlib
@@ -21,14 +21,15 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from data import DataSet  # noqa: E402
-from extract_features import extract_features  # noqa: E402
-from train import train  # noqa: E402
+from extract_features import ExtractionJob, extract_features  # noqa: E402
+from train import TrainOptions, train  # noqa: E402
 from vidclass import cli  # noqa: E402
 from vidclass.dataset.data_file import write_data_file  # noqa: E402
 from vidclass.dataset.groups import group_of  # noqa: E402
 from vidclass.features.identity import weights_id  # noqa: E402
+from vidclass.features.sequence_store import FolderStore  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
-from vidclass.training import augmentation  # noqa: E402
+from vidclass.training import loop  # noqa: E402
 
 RECIPES = {
     "lstm": {},
@@ -65,11 +66,9 @@ def arranged(dataset, rows, identity):
     with tempfile.TemporaryDirectory() as folder:
         write_data_file(folder, rows)
         links = DataSet(dataset.seq_length, dataset.class_limit, dataset.image_shape, folder)
+        stores = [FolderStore(one, identity) for one in (dataset, links)]
         for row, original in zip(rows, dataset.data):
-            source, target = (
-                dataset.get_sequence_path(original, identity),
-                links.get_sequence_path(row, identity),
-            )
+            source, target = stores[0].path(original), stores[1].path(row)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.symlink(os.path.abspath(source), target)
         yield links
@@ -81,9 +80,11 @@ def regression(dataset, train_rows, identity):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    store = FolderStore(dataset, identity)
+
     def arrays(rows):
         return (
-            np.stack([dataset.load_sequence(row, identity).mean(0) for row in rows]),
+            np.stack([store.load(row).mean(0) for row in rows]),
             np.array([dataset.classes.index(row.class_name) for row in rows]),
         )
 
@@ -94,31 +95,19 @@ def regression(dataset, train_rows, identity):
 
 def run(links, weights, recipe, seed):
     """(test accuracy, calibration error, epochs, seconds) of a recipe."""
-    augment = augmentation.augment
+    augment = loop.augment
     if recipe == "lstm-plain":
-        augmentation.augment = None
+        loop.augment = None
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             start = time.perf_counter()
-            result = train(
-                links.seq_length,
-                links.class_limit,
-                links.image_shape,
-                links.data_dir,
-                weights,
-                seed=seed,
-                quiet=True,
-                **RECIPES[recipe],
-            )
+            options = TrainOptions(links.data_dir, weights, seed=seed, quiet=True, **RECIPES[recipe])
+            result = train(links.seq_length, links.class_limit, links.image_shape, options)
             seconds = time.perf_counter() - start
     finally:
-        augmentation.augment = augment
-    return (
-        result["test_accuracy"],
-        result["report"]["expected_calibration_error"],
-        len(result["history"]["loss"]),
-        seconds,
-    )
+        loop.augment = augment
+    error = result.report["expected_calibration_error"]
+    return result.test_accuracy, error, len(result.history["loss"]), seconds
 
 
 def main():
@@ -133,7 +122,8 @@ def main():
     import keras
 
     shape = (args.height, args.width, 3)
-    extract_features(args.seq_length, args.classes, shape, args.data_dir, args.weights, args.quiet)
+    job = ExtractionJob(args.data_dir, args.weights, quiet=args.quiet)
+    extract_features(args.seq_length, args.classes, shape, job)
     dataset = DataSet(args.seq_length, args.classes, shape, args.data_dir)
     identity = weights_id(args.weights)
     dataset.data.sort(key=lambda row: row.class_name)  # as split_by_group does

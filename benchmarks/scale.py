@@ -56,9 +56,13 @@ def seconds(folder, args, *options):
 def decoding(folder, args):
     """Frames per second that one processor decodes, converts and resizes."""
     code = (
-        "import os, sys, time, video\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nfrom extractor import resize\nreader = video.FrameReader(sys.argv[1])\n"
-        "shape = (int(sys.argv[2]), int(sys.argv[3]), 3)\nsum(resize(frame, shape) is None for frame in reader)\n"
-        "start = time.perf_counter()\ncount = sum(resize(frame, shape) is not None for _ in range(3) for frame in reader)\n"
+        "import os, sys, time\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from vidclass.video.images import resize\nfrom vidclass.video.reader import FrameReader\n"
+        "reader = FrameReader(sys.argv[1])\n"
+        "shape = (int(sys.argv[2]), int(sys.argv[3]), 3)\nsum(resize(frame, shape) is None for frame "
+        "in reader)\n"
+        "start = time.perf_counter()\ncount = sum(resize(frame, shape) is not None for _ in range(3) "
+        "for frame in reader)\n"
         "print(count / (time.perf_counter() - start))"
     )
     return float(
@@ -110,7 +114,8 @@ def main():
     print(f"{args.height}x{args.width}, {args.seq_length} frames of each clip, {args.rounds} rounds")
     for name, found in rates.items():
         print(
-            f"{name:30}{statistics.median(found):6.2f} clips/s, {args.seq_length * statistics.median(found):7.1f} frames/s"
+            f"{name:30}{statistics.median(found):6.2f} clips/s, "
+            f"{args.seq_length * statistics.median(found):7.1f} frames/s"
         )
     print(
         f"--ray / plain {times('--ray', 'plain'):.2f}, 2 workers / 1 "

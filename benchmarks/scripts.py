@@ -130,7 +130,8 @@ def main():
             rate / (a + b) * 2 for rate, a, b in zip(rates[name], alone[::2], alone[1::2])
         )
         print(
-            f"{name:20} {statistics.median(rates[name]):6.2f} frames/s, {100 * share:.0f} % of the network's; peak memory "
+            f"{name:20} {statistics.median(rates[name]):6.2f} frames/s, {100 * share:.0f} % of the "
+            f"network's; peak memory "
             f"{max(memory[name][::2]):.2f} GB short, {max(memory[name][1::2]):.2f} GB long"
         )
 

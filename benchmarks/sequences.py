@@ -20,26 +20,27 @@ from rounds import ratio, take_turns  # noqa: E402
 
 from data import DataSet  # noqa: E402
 from models import ResearchModel  # noqa: E402
-from train import BATCH_SIZE  # noqa: E402
+from train import TrainOptions  # noqa: E402
 from vidclass import cli  # noqa: E402
 from vidclass.dataset.data_file import write_data_file  # noqa: E402
+from vidclass.features.sequence_store import FolderStore  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
 from vidclass.training.augmentation import augment  # noqa: E402
-from vidclass.training.batches import ClipSequences, batches, feature_statistics  # noqa: E402
+from vidclass.training.batches import Batches, ClipSequences, feature_statistics  # noqa: E402
 
 
 def make_up(folder, clips, seq_length):
     """Writes data_file.csv and a sequence for each clip: noise around a mean of its class. Returns the
-    DataSet."""
+    FolderStore."""
     rows = [("train", "AB"[number % 2], f"clip_{number}", seq_length) for number in range(clips)]
     write_data_file(folder, rows)
-    dataset = DataSet(seq_length, 2, data_dir=folder)
+    store = FolderStore(DataSet(seq_length, 2, data_dir=folder), "random")
     random = np.random.default_rng(0)
     means = random.random((2, 2048), np.float32)
     noise = random.random((seq_length, 2048), np.float32)
-    for number, row in enumerate(dataset.data):
-        dataset.save_sequence(row, "random", means[number % 2] + np.roll(noise, number, axis=1))
-    return dataset
+    for number, row in enumerate(store.dataset.data):
+        store.save(row, means[number % 2] + np.roll(noise, number, axis=1))
+    return store
 
 
 def main():
@@ -53,8 +54,9 @@ def main():
     import keras
 
     with tempfile.TemporaryDirectory() as folder:
-        dataset = make_up(folder, args.clips, args.seq_length)
-        files = batches(ClipSequences(dataset, dataset.data, "random"), BATCH_SIZE, seed=0, augment=augment)
+        store = make_up(folder, args.clips, args.seq_length)
+        clips, batch_size = store.dataset.data, TrainOptions().batch_size
+        files = Batches(ClipSequences(store, clips), batch_size, seed=0, augment=augment)
         first = files[0]
 
         class Memory(keras.utils.PyDataset):
@@ -66,17 +68,18 @@ def main():
 
         memory = Memory(workers=2, max_queue_size=4)
         print(
-            f"{args.clips} clips of ({args.seq_length}, 2048): {args.clips * args.seq_length * 8192 / 1e9:.1f} GB on disk"
+            f"{args.clips} clips of ({args.seq_length}, 2048): "
+            f"{args.clips * args.seq_length * 8192 / 1e9:.1f} GB on disk"
         )
         print("model     ms a step, memory    ms a step, files    share of the files")
         for model in args.models:
             research_model = ResearchModel(2, model, args.seq_length)
-            research_model.set_normalization(
-                *feature_statistics(ClipSequences(dataset, dataset.data[:200], "random"))
-            )
+            research_model.set_normalization(*feature_statistics(ClipSequences(store, clips[:200])))
             seconds = take_turns(
                 {
-                    name: lambda source=source: research_model.model.fit(source, epochs=1, verbose=0)
+                    name: lambda source=source, research_model=research_model: research_model.model.fit(
+                        source, epochs=1, verbose=0
+                    )
                     for name, source in (("memory", memory), ("files", files))
                 },
                 args.rounds,

@@ -38,7 +38,12 @@ SETTINGS = {
     "hop = window / 5, --smooth": ("--hop", WINDOW / 5, "--smooth"),
 }
 # The breaks are shorter than on television, 8 s at least, and the matches, too, 20 s at least.
-COMSKIP = "output_edl=1\noutput_default=0\nmin_commercialbreak=5\nmin_commercial_size=2\nmin_show_segment_length=20\n"
+COMSKIP = """output_edl=1
+output_default=0
+min_commercialbreak=5
+min_commercial_size=2
+min_show_segment_length=20
+"""
 
 
 def stretches(random, count, fps):
@@ -181,7 +186,8 @@ def main():
                 )
     total = sum(labels[-1][1] for labels in truths[1:])
     print(
-        f"{args.seeds} broadcasts, {total / 60:.1f} minutes, {sum(len(labels) - 1 for labels in truths[1:])} cuts; trained on "
+        f"{args.seeds} broadcasts, {total / 60:.1f} minutes, "
+        f"{sum(len(labels) - 1 for labels in truths[1:])} cuts; trained on "
         f"another of {truths[0][-1][1] / 60:.1f} minutes"
     )
     print(f"{'':28}frame accuracy  boundary error, median  95 %  segment F1  speed")
@@ -190,7 +196,8 @@ def main():
         errors = np.concatenate(errors)
         matched, true, found = np.sum(segments, axis=0)
         print(
-            f"{name:28}{sum(right) / sum(frames):14.4f}  {np.median(errors):20.2f} s  {np.percentile(errors, 95):4.2f} s "
+            f"{name:28}{sum(right) / sum(frames):14.4f}  {np.median(errors):20.2f} s  "
+            f"{np.percentile(errors, 95):4.2f} s "
             f"{2 * matched / (true + found):10.3f}  {sum(durations) / sum(seconds):4.1f}x"
         )
 

@@ -14,18 +14,19 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers import ffmpeg
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 sys.path.insert(0, ROOT)
 
 from extractor import Extractor  # noqa: E402
-from vidclass.features.inception import compile_network, load_network  # noqa: E402
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough  # noqa: E402
 from vidclass.video.probe import VideoInfo  # noqa: E402
 
 # What the rendered project is trained with.
 LENGTH, CLASSES, HEIGHT, WIDTH = 8, 2, 80, 96
+EPOCHS = 12
 ARTICLE_ARGUMENTS = (LENGTH, CLASSES, HEIGHT, WIDTH)
 
 
@@ -44,29 +45,6 @@ def _shared(*parts):
     if not os.path.exists(path):
         pytest.skip(f"{path} is not there")
     return path
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_random_network():
-    """Scripts that tests call in this process share the random InceptionV3 and what was compiled of it for a
-    size: to make it takes seconds each time."""
-    load, compile_ = load_network, compile_network
-    network, compiled = functools.cache(lambda: load("random")), {}
-
-    def compile_once(given, *arguments):
-        if given is not network():
-            return compile_(given, *arguments)
-        if arguments not in compiled:
-            compiled[arguments] = compile_(given, *arguments)
-        return compiled[arguments]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "extractor.load_network",
-            lambda weights: network() if weights == "random" else load(weights),
-        )
-        patch.setattr("extractor.compile_network", compile_once)
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -119,21 +97,8 @@ def make_clip(tmp_path):
         path = tmp_path / path
         path.parent.mkdir(parents=True, exist_ok=True)
         separator = ":" if "=" in source else "="
-        subprocess.run(
-            [
-                find_ffmpeg(),
-                "-v",
-                "error",
-                "-y",
-                "-f",
-                "lavfi",
-                "-i",
-                f"{source}{separator}size={size}:rate={fps}:duration={seconds}",
-                *extra,
-                f"file:{path}",
-            ],
-            check=True,
-        )
+        rendered = f"{source}{separator}size={size}:rate={fps}:duration={seconds}"
+        ffmpeg("-f lavfi", "-i", rendered, *extra, f"file:{path}")
         return path
 
     return make
@@ -147,7 +112,7 @@ def run_script(tmp_path):
 
 
 def run_as_user(folder, script, *args, env=None):
-    """Runs a script in a process of its own, in `folder`. Returns the finished subprocess.CompletedProcess."""
+    """Runs a script in `folder`, in a process of its own. Returns the finished CompletedProcess."""
     return subprocess.run(
         [sys.executable, os.path.join(ROOT, script), *map(str, args)],
         cwd=folder,
@@ -182,25 +147,9 @@ def variable_rate():
 
 def count_frames(path):
     """The number of frames that ffmpeg decodes from a video, an authority that none of our code touches."""
-    report = subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            path,
-            "-map",
-            "0:v:0",
-            "-f",
-            "null",
-            *passthrough(),
-            "-progress",
-            "-",
-            "-",
-        ],
-        capture_output=True,
-        text=True,
-    ).stdout
+    output = ("-map", "0:v:0", "-f", "null", *passthrough(), "-progress", "-", "-")
+    command = [find_ffmpeg(), "-v", "error", "-i", path, *output]
+    report = subprocess.run(command, capture_output=True, text=True).stdout
     return int(re.findall(r"frame=\s*(\d+)", report)[-1])
 
 
@@ -220,27 +169,14 @@ def render(path, class_name, seed, seconds=1, fps=25):
         "Colour": f"geq=r='255*mod(X+{seed * 40}+9*N,200)/200':g='60+{seed * 9}':b='255*mod(Y+5*N,150)/150'",
     }
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            f"color=black:size=128x96:rate={fps}:duration={seconds},format=yuv444p,{source[class_name]}",
-            "-pix_fmt",
-            "yuv420p",
-            path,
-        ],
-        check=True,
-    )
+    rendered = f"color=black:size=128x96:rate={fps}:duration={seconds},format=yuv444p,{source[class_name]}"
+    ffmpeg("-f lavfi", "-i", rendered, "-pix_fmt yuv420p", path)
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
-    """A folder in which a user has put clips and run extract_files.py and train.py; with what train.py
-    printed."""
+    """A folder in which a user has put clips and run extract_files.py and train.py (in this process); with
+    what train.py printed."""
     folder = tmp_path_factory.mktemp("project")
     for class_name in ("Grey", "Colour"):
         for number in range(6):
@@ -249,9 +185,9 @@ def project(tmp_path_factory):
             render(folder / f"data/test/{class_name}/{class_name}_test_{number}.mp4", class_name, 7 + number)
     for script, arguments in (
         ("extract_files.py", ["mp4"]),
-        ("train.py", [*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", 40]),
+        ("train.py", [*ARTICLE_ARGUMENTS, "--weights", "random", "--epochs", EPOCHS]),
     ):
-        result = run_as_user(folder, script, *arguments)
+        result = run(folder, script, *arguments)
         assert result.returncode == 0, result.stderr
     (folder / "train.log").write_text(result.stdout)
     return folder
@@ -272,14 +208,22 @@ def match(tmp_path):
     for name, seconds in (("Grey", 2.4), ("Colour", 1.96)):
         render(folder / "parts" / f"{name}.mp4", name, 3, seconds)
     (folder / "list.txt").write_text("file parts/Grey.mp4\nfile parts/Colour.mp4\n")
-    subprocess.run(
-        [find_ffmpeg(), "-v", "error", "-f", "concat", "-i", "list.txt", "-vf", "fps=25", "video.mp4"],
-        cwd=folder,
-        check=True,
-    )
+    ffmpeg("-f concat -i list.txt -vf fps=25", "video.mp4", cwd=folder)
     shutil.rmtree(folder / "parts")
     (folder / "list.txt").unlink()
     return folder
+
+
+def read_sequences(folder):
+    """{relative path: features} of all sequences below a folder."""
+    return {str(path.relative_to(folder)): np.load(path) for path in sorted(folder.rglob("*.npy"))}
+
+
+def assert_same_features(found, expected, cosine):
+    assert sorted(found) == sorted(expected) and expected
+    for name, features in found.items():
+        own, other = features.ravel(), expected[name].ravel()
+        assert own @ other > cosine * np.linalg.norm(own) * np.linalg.norm(other), name
 
 
 class Frames:

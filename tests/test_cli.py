@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, assert_one_line_error, run
 
 from vidclass import cli
+from vidclass.errors import UsageError
 
 SCRIPTS = ["extract_files.py", "extract_features.py", "train.py", "clasify.py"]
 
@@ -148,7 +149,7 @@ def test_a_result_without_an_extension(tmp_path):
             "error: a.npy: No such file or directory",
         ),
         (ValueError("two\nlines"), 1, "error: two\\nlines"),
-        (cli.UsageError("40, not 75"), 2, "error: 40, not 75"),
+        (UsageError("40, not 75"), 2, "error: 40, not 75"),
         (KeyboardInterrupt(), 130, "error: stopped by Ctrl-C"),
         (KeyError("x"), 1, "error: unexpected KeyError at test_cli.py:"),
     ],

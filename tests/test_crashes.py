@@ -147,7 +147,7 @@ def test_killed_at_any_moment(project, tmp_path, script, kills):
     )
     assert result.returncode == 0, result.stderr
     assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
-    assert not [path for path in (tmp_path / "killed").rglob(".*")]
+    assert not list((tmp_path / "killed").rglob(".*"))
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk(project, match, small_disk):
-    """One line that says so; what is complete stays, nothing half-written; with room again the run goes on."""
+    """One line that says so; what is complete stays, nothing half-written; with room again it goes on."""
     disk = small_disk(1)
     shutil.copytree(
         project / "data/train", disk / "data/train", ignore=shutil.ignore_patterns("*.jpg", "*.json")
@@ -182,7 +182,7 @@ def test_a_full_disk(project, match, small_disk):
     result = run(disk, "extract_files.py", "mp4", "--quiet")
     assert_one_line_error(result, 1)
     assert "the disk is full" in result.stderr or "No space left on device" in result.stderr
-    assert not [path for path in disk.rglob(".*")]
+    assert not list(disk.rglob(".*"))
     complete = {path.name.removesuffix("-frames.json") for path in disk.rglob("*-frames.json")}
     for name in complete:
         assert len(list(disk.rglob(f"{name}-*.jpg"))) == 25

@@ -12,12 +12,14 @@ import threading
 import numpy as np
 import pytest
 from conftest import ROOT, assert_one_line_error, count_frames, run
+from helpers import ffmpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data import DataSet
 from extract_files import SplitOptions, extract_files
 from vidclass.dataset.data_file import read_data_file
+from vidclass.features.sequence_store import FolderStore
 from vidclass.video.ffmpeg import find_ffmpeg, video_arguments
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.reader import FrameReader
@@ -82,8 +84,9 @@ def references(secret, address):
             "dash",
             (
                 f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-                f'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" '
-                f'bandwidth="1"><BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>'
+                f'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4">'
+                f'<Representation id="1" bandwidth="1"><BaseURL>{target}</BaseURL></Representation>'
+                f"</AdaptationSet></Period></MPD>"
             ),
         )
         yield "smil", f'<smil><body><video src="{target}"/></body></smil>'
@@ -91,7 +94,8 @@ def references(secret, address):
         yield "ram", f"{target}\n"
         yield (
             "sdp",
-            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+            "a=rtpmap:96 H264/90000\n",
         )
 
 
@@ -226,21 +230,7 @@ NAMES = st.text(
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     path = tmp_path_factory.mktemp("tiny") / "tiny.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=32x32:rate=25:duration=0.12",
-            "-pix_fmt",
-            "yuv420p",
-            path,
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i testsrc2=size=32x32:rate=25:duration=0.12 -pix_fmt yuv420p", path)
     return path
 
 
@@ -307,10 +297,11 @@ def test_awkward_names_all_the_way(tmp_path, tiny, name):
     rows = read_data_file(tmp_path / "data")
     assert [row[:3] for row in rows] == [("test", name, name), ("train", name, name)]
     dataset = DataSet(3, None, (75, 75, 3), tmp_path / "data")
+    store = FolderStore(dataset, "random")
     for row in dataset.data:
         assert all(os.path.exists(path) for path in dataset.get_frames_for_sample(row))
-        dataset.save_sequence(row, "random", np.zeros((3, 2048)))
-        assert dataset.load_sequence(row, "random") is not None
+        store.save(row, np.zeros((3, 2048)))
+        assert store.load(row) is not None
     reader = FrameReader(tmp_path / "data/train" / name / f"{name}.mp4")
     assert len(list(reader)) == 3
     with VideoWriter(tmp_path / f"{name}.avi", reader.info.fps) as writer:

@@ -11,14 +11,14 @@ import time
 
 import pytest
 from conftest import ROOT, run
+from helpers import ffmpeg
 
 from cut_clips import CutOptions, cut_clips
-from extract_features import extract_features
+from extract_features import ExtractionJob, extract_features
 from extract_files import SplitOptions, extract_files
-from train import train
+from train import TrainOptions, train
 from vidclass import atomic, locking, locks
 from vidclass.dataset import clips_csv
-from vidclass.video.ffmpeg import find_ffmpeg
 
 HOLDER = """
 import sys, os
@@ -78,8 +78,10 @@ def dataset(tmp_path, make_clip, monkeypatch):
 def calls():
     return {
         "extract_files": lambda: extract_files("mp4", SplitOptions(quiet=True)),
-        "extract_features": lambda: extract_features(2, 2, (75, 75, 3), weights="random", quiet=True),
-        "train": lambda: train(2, 2, (75, 75, 3), weights="random", quiet=True),
+        "extract_features": lambda: extract_features(
+            2, 2, (75, 75, 3), ExtractionJob(weights="random", quiet=True)
+        ),
+        "train": lambda: train(2, 2, (75, 75, 3), TrainOptions(weights="random", quiet=True)),
         "cut_clips": lambda: cut_clips("match.mp4", "labels.csv", CutOptions(seconds=0.2, quiet=True)),
     }
 
@@ -167,7 +169,7 @@ def test_no_one_takes_a_lock_whose_file_is_removed(tmp_path):
 def test_cutting_plans_after_it_has_the_lock(dataset, monkeypatch):
     """A second run that comes between the reading of clips.csv and the cutting is refused, from whatever
     folder or process."""
-    read, seen = clips_csv.read, []
+    read, seen = clips_csv.read_cuts, []
 
     def read_cuts(data_dir):
         cuts = read(data_dir)
@@ -189,7 +191,7 @@ def test_cutting_plans_after_it_has_the_lock(dataset, monkeypatch):
             )
         return cuts
 
-    monkeypatch.setattr("vidclass.dataset.clips_csv.read", read_cuts)
+    monkeypatch.setattr("vidclass.dataset.clips_csv.read_cuts", read_cuts)
     assert calls()["cut_clips"]().failed == 0
     assert seen[0].returncode == 1 and "another run is writing there" in seen[0].stderr
     listed = {row.split(",")[2] for row in (dataset / "data/clips.csv").read_text().splitlines()}
@@ -222,9 +224,8 @@ def test_a_lock_of_nfs_needs_a_file_open_for_writing(dataset, monkeypatch):
         return flock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", nfs)
-    with locking.locked("data"):
-        with pytest.raises(BlockingIOError):
-            locks.take("data/.lock")
+    with locking.locked("data"), pytest.raises(BlockingIOError):
+        locks.take("data/.lock")
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
@@ -238,7 +239,7 @@ def test_a_file_system_without_locks_is_named_once(dataset, monkeypatch, capfd, 
         calls()["extract_files"]()
     errors = capfd.readouterr().err
     assert (
-        errors.count("knows no locks") == 1
+        errors.count("has no locks") == 1
         and os.strerror(number) in errors
         and str(dataset / "data") in errors
     )
@@ -377,8 +378,5 @@ def test_hdf5_and_numpy_and_ffmpeg_write_under_partial_names(tmp_path):
     with h5py.File(tmp_path / "a.hdf5") as file:
         assert file["x"][()].tolist() == [1, 2]
     with atomic.atomic_write(tmp_path / "a.mp4", ".mp4") as partial:
-        subprocess.run(
-            [find_ffmpeg(), "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=duration=0.2", partial],
-            check=True,
-        )
+        ffmpeg("-f lavfi -i testsrc2=duration=0.2", partial)
     assert sorted(os.listdir(tmp_path)) == ["a.hdf5", "a.mp4"]

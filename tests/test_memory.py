@@ -68,7 +68,9 @@ def test_the_least_of_all_groups(tmp_path, cgroup, files, expected):
 
 def test_the_limit_of_the_address_space():
     """As `ulimit -v` sets it: asked of a process that has it."""
-    code = f"import sys; sys.path.insert(0, {ROOT!r}); from vidclass import memory; print(memory.memory_limit())"
+    code = (
+        f"import sys; sys.path.insert(0, {ROOT!r}); from vidclass import memory; print(memory.memory_limit())"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -164,11 +166,11 @@ import os, sys
 import cv2, pandas, tqdm  # they, too, use what is there
 for name in ("fcntl", "resource"):
     sys.modules[name] = None
-for name in ("sched_getaffinity", "link", "setpgid", "register_at_fork", "O_NOFOLLOW", "O_DIRECTORY", "sysconf"):
+for name in "sched_getaffinity link setpgid register_at_fork O_NOFOLLOW O_DIRECTORY sysconf".split():
     delattr(os, name)
 import extract_files, cut_clips
-code = extract_files.main(["mp4", "--quiet"]) or cut_clips.main(["match.mp4", "labels.csv", "--seconds", "0.4"])
-sys.exit(code)
+code = extract_files.main(["mp4", "--quiet"])
+sys.exit(code or cut_clips.main(["match.mp4", "labels.csv", "--seconds", "0.4"]))
 """
 
 
@@ -182,3 +184,29 @@ def test_commands_without_all_of_it(make_clip, tmp_path):
     assert "1 clip: 1 split into frames" in result.stdout and "4 clips cut" in result.stdout
     assert len(list(tmp_path.glob("data/train/A/a-*.jpg"))) == 10
     assert not list((tmp_path / "data").rglob(".*"))
+
+
+ELSEWHERE = re.compile(
+    r"^\s*(import|from) (fcntl|resource)\b|sched_getaffinity|\"/(proc|dev/fd)/"
+    r"|os\.(link|sysconf|setpgid|register_at_fork|O_NOFOLLOW|O_DIRECTORY)\b",
+    re.M,
+)
+PROGRAMS = re.compile(r"^\s*(import|from) subprocess\b", re.M)
+
+
+def sources():
+    """{path: text} of the commands, the article's classes and the package."""
+    files = [*Path(ROOT).glob("*.py"), *Path(ROOT, "vidclass").rglob("*.py")]
+    return {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in files}
+
+
+def test_no_other_module_uses_what_only_linux_has():
+    found = {path for path, text in sources().items() if ELSEWHERE.search(text)}
+    assert found == {"vidclass/platform.py"}
+
+
+def test_only_the_runner_starts_ffmpeg():
+    """The video and recording rooms start no process but by way of video/ffmpeg.py."""
+    rooms = ("vidclass/video/", "vidclass/recording/")
+    found = {path for path, text in sources().items() if path.startswith(rooms) and PROGRAMS.search(text)}
+    assert found == {"vidclass/video/ffmpeg.py"}

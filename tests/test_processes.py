@@ -275,8 +275,7 @@ def test_no_module_starts_a_process_in_another_way():
 
 def test_signals_are_as_before_after_a_run():
     before = [signal.getsignal(signum) for signum in cli.STOPPING]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stderr", open(os.devnull, "w"))
+    with pytest.MonkeyPatch.context() as patch, open(os.devnull, "w") as null:
+        patch.setattr(sys, "stderr", null)
         assert cli.run(lambda: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(5)) == 143
-        sys.stderr.close()
     assert [signal.getsignal(signum) for signum in cli.STOPPING] == before

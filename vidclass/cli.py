@@ -14,11 +14,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Any
 
 from vidclass.console import error_text, print, printable
-from vidclass.errors import UsageError as UsageError  # as commands call it
-from vidclass.features.identity import FEATURES_LENGTH
+from vidclass.errors import UsageError
 from vidclass.keras_loading import import_keras as import_keras  # as commands call it
 from vidclass.video.limits import MAX_PIXELS
 
@@ -117,22 +115,6 @@ def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     add_precision_option(parser)
     add_article_arguments(parser, "seq_length", "classes")
     parser.add_argument("checkpoint", help="a checkpoint of train.py: lstm-features.hdf5")
-
-
-def check_checkpoint(file: Any, seq_length: int, classes: int) -> None:
-    """Raises UsageError unless a checkpoint.Checkpoint was trained on sequences of this length, of
-    InceptionV3's features, and so many classes."""
-    for what, given, trained in (
-        ("sequences of {} frames", seq_length, file.arguments["seq_length"]),
-        ("{} classes", classes, file.arguments["nb_classes"]),
-    ):
-        if trained is not None and given != trained:
-            raise UsageError(f"{file.path} was trained on {what.format(trained)}, not {given}")
-    if file.arguments["features_length"] != FEATURES_LENGTH:
-        raise UsageError(
-            f"{file.path} was trained on {file.arguments['features_length']} features of a frame; "
-            f"InceptionV3 gives {FEATURES_LENGTH}"
-        )
 
 
 def at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:

@@ -1,6 +1,6 @@
 """What the package expects of the article's classes, which it gets as arguments."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,8 +11,8 @@ class FeatureExtractor(Protocol):
 
     image_shape: tuple[int, int, int]  # height, width, 3 of the frames
 
-    def stream(self, tagged_images: Iterable[tuple[Any, np.ndarray]]) -> Iterator[tuple[Any, np.ndarray]]:
-        """(tag, features float32 (2048,)) of each (tag, uint8 RGB image), in order."""
+    def stream(self, tagged_images: Iterable[tuple]) -> Generator[tuple[Any, np.ndarray], None, None]:
+        """Yields (tag, features float32 (2048,)) of each (tag, uint8 RGB image), in order."""
 
     def extract_batch(self, images: np.ndarray) -> np.ndarray:
         """The features, float32 (n, 2048), of uint8 RGB images (n, height, width, 3)."""

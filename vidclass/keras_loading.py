@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Iterator
 
 # TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in
 # them.
@@ -13,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
-def import_keras(and_tensorflow=False):
+def import_keras(and_tensorflow: bool = False) -> None:
     """Imports keras without the notices that TensorFlow's C++ writes straight to stderr, past any log level.
 
     And without scikit-learn: Keras would load it for its wrappers (1.5 s of processor time beside its own 4
@@ -32,19 +33,23 @@ def import_keras(and_tensorflow=False):
 @contextlib.contextmanager
 def _without_sklearn():
     """A `with` block in which this thread, no other one, can't load scikit-learn."""
-
-    class Finder:
-        @staticmethod
-        def find_spec(name, path=None, target=None):
-            if name == "sklearn" and threading.get_ident() == thread:
-                raise ModuleNotFoundError("not needed now", name=name)
-
-    thread = threading.get_ident()
-    sys.meta_path.insert(0, Finder)
+    finder = _SklearnRefuser()
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        sys.meta_path.remove(Finder)
+        sys.meta_path.remove(finder)
+
+
+class _SklearnRefuser:
+    """What Python's import system asks first: in the thread that made it, scikit-learn is not there."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "sklearn" and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError("not needed now", name=name)
 
 
 def _load_at_first_use(package, name):
@@ -64,7 +69,7 @@ def _load_at_first_use(package, name):
 
 
 @contextlib.contextmanager
-def muted():
+def muted() -> Iterator[None]:
     """A `with` block in which what libraries in C++ write straight to the process's stderr goes nowhere. What
     Python writes to sys.stderr does not."""
     sys.stderr.flush()

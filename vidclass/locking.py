@@ -7,22 +7,24 @@ import inspect
 import os
 import sys
 import threading
-import types
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from vidclass import atomic, locks
 from vidclass.console import print
 
 LOCK = ".lock"  # in a dataset's folder, of the run that writes there
+Function = TypeVar("Function", bound=Callable)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 # .folders: {(device, inode): whether the lock is shared} of those that this thread has locked.
 _held = threading.local()
 
 
 @contextlib.contextmanager
-def locked(data_dir, shared=False):
+def locked(data_dir: str | os.PathLike, shared: bool = False) -> Iterator[None]:
     """A `with` block that writes into a dataset's folder. Raises RuntimeError if another run is in one with
     it, in another process or another thread, unless both are `shared`; inside of it, the same thread may
-    enter it again. Sweeps up after runs that were killed."""
+    enter it again. Removes what killed runs left unfinished."""
     if not os.path.isdir(data_dir):
         yield  # whoever needs it says so
         return
@@ -46,8 +48,8 @@ def locked(data_dir, shared=False):
 
 
 def _lock_folder(data_dir, shared):
-    """What locks.release wants of the lock of a folder, None where the file system knows no locks, which is
-    said once."""
+    """What locks.release needs to release the lock of a folder; None where the file system has no locks, of
+    which the user is warned once."""
     path = os.path.join(data_dir, LOCK)
     try:
         try:
@@ -69,13 +71,16 @@ def _lock_folder(data_dir, shared):
 @functools.cache  # once
 def _warn_of_no_locks(data_dir, reason):
     print(
-        f"{data_dir}: its file system knows no locks ({reason}); see to it that only one run at a time "
-        f"writes there",
+        f"{data_dir}: its file system has no locks ({reason}); make sure that only one run at a time writes "
+        f"there",
         file=sys.stderr,
     )
 
 
-def one_run_at_a_time(shared=lambda options: False, unless=lambda options: False):
+def one_run_at_a_time(
+    shared: Callable[[Any], bool] = lambda options: False,
+    unless: Callable[[Any], bool] = lambda options: False,
+) -> Callable[[Function], Function]:
     """Decorates a function that writes into the folder `data_dir` of its argument `options`: it is called
     while that is `locked`. shared, unless: of the options, whether others that share may run beside it,
     whether it writes nothing this time."""
@@ -87,7 +92,7 @@ def one_run_at_a_time(shared=lambda options: False, unless=lambda options: False
         def call(*arguments, **keywords):
             bound = signature.bind(*arguments, **keywords)
             bound.apply_defaults()
-            options = bound.arguments.get("options") or types.SimpleNamespace(**bound.arguments)
+            options = bound.arguments["options"]
             with contextlib.nullcontext() if unless(options) else locked(options.data_dir, shared(options)):
                 return function(*arguments, **keywords)
 

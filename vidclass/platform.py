@@ -8,6 +8,7 @@ The suite is developed and tested on Linux. tests/test_platform.py runs it with 
 import contextlib
 import errno
 import functools
+import importlib
 import os
 import shutil
 import socket
@@ -15,15 +16,16 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
 
+def _module(name):
+    """A module of the standard library, None where the system has none: on Windows."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+fcntl, resource = _module("fcntl"), _module("resource")
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # for os.open: a symbolic link is an error
 # Characters that no file name can have.
 FORBIDDEN_IN_NAMES = frozenset("\0/" if os.name == "posix" else '\0/\\<>:"|?*')

@@ -3,6 +3,8 @@ elsewhere.
 """
 
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,7 +15,16 @@ SECONDS = 30  # after which there is a line in any case
 BURST = 0.1  # seconds; what comes within them is of one batch
 
 
-def progress(iterable=None, *, unit, desc, quiet, total=None, wait=False, **options):
+def progress(
+    iterable: Iterable | None = None,
+    *,
+    unit: str,
+    desc: str,
+    quiet: bool,
+    total: float | None = None,
+    wait: bool = False,
+    **options: Any,
+) -> tqdm:
     """A tqdm bar, or what does as well in a log. quiet: nothing is shown. wait: the clock starts when the
     first of the work is done; before, something is got ready that tells nothing of the rate. options: of
     tqdm, on a terminal only."""
@@ -23,6 +34,8 @@ def progress(iterable=None, *, unit, desc, quiet, total=None, wait=False, **opti
 
 class _Bar(tqdm):
     """A tqdm bar whose clock may wait."""
+
+    disable: bool
 
     def __init__(self, *arguments, wait=False, **options):
         self._waits, self._first = wait, None

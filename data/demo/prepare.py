@@ -98,7 +98,8 @@ class Match:
 
 
 class Break:
-    """Spots: a new scene every 0.3 to 1.2 s, with a coloured background, shapes that fly past and a caption."""
+    """Spots: a new scene every 0.3 to 1.2 s, with a coloured background, shapes that fly past and a
+    caption."""
 
     def __init__(self, random):
         self.random = random
@@ -187,6 +188,7 @@ def render(path, stretches, random):
             partial,
         ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        assert process.stdin
         with tqdm(total=frames, unit="frame", desc="Rendering the recording") as bar:
             for class_name, seconds in stretches:
                 scene = Match(random) if class_name == "Football" else Break(random)

@@ -71,6 +71,17 @@ def test_the_text_is_in_the_upper_left_corner_and_nowhere_else(project, match):
         assert np.median(difference[40:]) < 12 and np.median(difference[:, 110:]) < 12
 
 
+class Recorder:
+    """A network that keeps the sequences it is asked about."""
+
+    def __init__(self):
+        self.seen = []
+
+    def predict(self, sequences):
+        self.seen.append(sequences[0])
+        return np.array([[0.5, 0.5]])
+
+
 def test_the_same_frame_gives_the_same_features_in_training_and_at_work(project):
     """Only JPEG lies between them. With red and blue exchanged the similarity falls below 0.99."""
     network = Extractor((HEIGHT, WIDTH, 3), "random")
@@ -79,19 +90,11 @@ def test_the_same_frame_gives_the_same_features_in_training_and_at_work(project)
             project
             / f"data/sequences/80x96-random/test/{class_name}/{class_name}_test_0-{LENGTH}-features.npy"
         )
-        captured = []
-
-        class Recorder:
-            def predict(self, sequences):
-                captured.append(sequences[0])
-                return np.array([[0.5, 0.5]])
-
+        recorder = Recorder()
         reader = FrameReader(project / f"data/test/{class_name}/{class_name}_test_0.mp4")
-        list(
-            classify_windows(
-                reader, network, Recorder(), WindowSpec(LENGTH, Fraction(25), Fraction(25)), quiet=True
-            )
-        )
+        spec = WindowSpec(LENGTH, Fraction(25), Fraction(25))
+        list(classify_windows(reader, network, recorder, spec, quiet=True))
+        captured = recorder.seen
         assert len(captured) == 1 and captured[0].shape == saved.shape
         cosine = (
             (captured[0] * saved).sum(1) / np.linalg.norm(captured[0], axis=1) / np.linalg.norm(saved, axis=1)
@@ -291,7 +294,8 @@ def mark_column(strip):
 
 @pytest.mark.parametrize("options", [(), ("--quiet",), ("--quiet", "--smooth", "--hop", "0.25")])
 def test_the_strip_shows_the_class_over_time_and_the_position(project, match, options):
-    """Frame by frame: in the picture as ffmpeg decodes it, the mark stands at the frame's share of the width."""
+    """Frame by frame: in the picture as ffmpeg decodes it, the mark stands at the frame's share of
+    the width."""
     result = run(
         match,
         "clasify.py",

@@ -8,11 +8,12 @@ from fractions import Fraction
 
 import pytest
 from conftest import assert_one_line_error, count_frames, run, variable_rate
+from helpers import ffmpeg
 
 from vidclass import locks
 from vidclass.dataset.labels import Label
 from vidclass.dataset.recording_labels import check_start, frame_time, open_recording
-from vidclass.video.ffmpeg import find_ffmpeg, passthrough
+from vidclass.video.ffmpeg import passthrough
 from vidclass.video.probe import probe
 
 LABELS = (
@@ -31,47 +32,24 @@ def recordings(tmp_path_factory):
         # Of the second five seconds only every third frame is there.
         ("vfr.mkv", "30", ("-vf", "select='not(between(t,5,10))+not(mod(n,3))'", *variable_rate())),
     ):
-        subprocess.run(
-            [
-                find_ffmpeg(),
-                "-v",
-                "error",
-                "-f",
-                "lavfi",
-                "-i",
-                f"color=black:size=64x48:rate={rate}:duration=16,format=yuv444p,geq=lum='16+2*mod(N,100)':cb=128:cr=128",
-                *extra,
-                "-g",
-                "30",
-                "-pix_fmt",
-                "yuv420p",
-                folder / name,
-            ],
-            check=True,
+        ffmpeg(
+            "-f lavfi -i",
+            f"color=black:size=64x48:rate={rate}:duration=16,format=yuv444p,geq=lum='16+2*mod(N,100)':cb=128:cr=128",
+            *extra,
+            "-g 30 -pix_fmt yuv420p",
+            folder / name,
         )
     return folder
 
 
 def shown(path):
     """The numbers that a video's frames show, modulo 100; gray is of full range."""
-    pipe = subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            path,
-            *passthrough(),
-            "-vf",
-            "format=gray,crop=1:1:32:24",
-            "-pix_fmt",
-            "gray",
-            "-f",
-            "rawvideo",
-            "-",
-        ],
+    pipe = ffmpeg(
+        "-i",
+        path,
+        *passthrough(),
+        "-vf format=gray,crop=1:1:32:24 -pix_fmt gray -f rawvideo -",
         capture_output=True,
-        check=True,
     ).stdout
     return [round(value * 219 / 255 / 2) for value in pipe]
 
@@ -207,7 +185,7 @@ def test_the_rest_has_a_class(recordings, tmp_path):
 
 
 def test_labels_that_are_too_short_are_named(recordings, tmp_path):
-    """And a class of which nothing would be left stops it, unless the dataset has clips of it from elsewhere."""
+    """A class of which nothing would be left stops it, unless the dataset has clips of it from elsewhere."""
     result = cut(
         tmp_path, recordings / "25.mp4", "--seconds", 1, labels="0,4,A\n4,4.5,B\n5,7,B\n7,7.96,A\n8,10.9,B\n"
     )
@@ -317,21 +295,7 @@ def test_bad_files_and_usage(recordings, tmp_path):
 
 def test_a_recording_that_ends_early_is_named(recordings, tmp_path):
     """Its header counts frames that are not there."""
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            recordings / "25.mp4",
-            "-c",
-            "copy",
-            "-movflags",
-            "+faststart",
-            tmp_path / "fast.mp4",
-        ],
-        check=True,
-    )
+    ffmpeg("-i", recordings / "25.mp4", "-c copy -movflags +faststart", tmp_path / "fast.mp4")
     whole = (tmp_path / "fast.mp4").read_bytes()
     (tmp_path / "short.mp4").write_bytes(whole[: len(whole) * 3 // 4])
     result = cut(tmp_path, "short.mp4", "--seconds", 1)
@@ -400,30 +364,11 @@ def test_a_recording_ends_after_its_last_frame(fps, frames):
 
 def test_a_recording_whose_sound_begins_first(recordings, tmp_path):
     """As cutting.py finds it: the plan has no clip that can't be cut."""
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-itsoffset",
-            "2",
-            "-i",
-            recordings / "25.mp4",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=18",
-            "-map",
-            "0:v",
-            "-map",
-            "1:a",
-            "-c:v",
-            "copy",
-            "-c:a",
-            "aac",
-            tmp_path / "late.mkv",
-        ],
-        check=True,
+    ffmpeg(
+        "-itsoffset 2 -i",
+        recordings / "25.mp4",
+        "-f lavfi -i sine=duration=18 -map 0:v -map 1:a -c:v copy -c:a aac",
+        tmp_path / "late.mkv",
     )
     result = cut(tmp_path, "late.mkv", "--seconds", 1, labels="0,4,A\n4,9,B\n14,18,A\n")
     assert result.returncode == 0 and "11 clips cut, 0 were there already, 0 failed" in result.stdout, (
@@ -435,29 +380,10 @@ def test_a_recording_whose_sound_begins_first(recordings, tmp_path):
 @pytest.mark.parametrize("name", ["late.mkv", "late.ts"])
 def test_sound_before_and_behind_the_picture(recordings, tmp_path, name):
     """Their headers tell only how long both are together."""
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-itsoffset",
-            "1.96",
-            "-i",
-            recordings / "25.mp4",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=21",
-            "-map",
-            "0:v",
-            "-map",
-            "1:a",
-            "-c:v",
-            "copy",
-            "-c:a",
-            "aac",
-            tmp_path / name,
-        ],
-        check=True,
+    ffmpeg(
+        "-itsoffset 1.96 -i",
+        recordings / "25.mp4",
+        "-f lavfi -i sine=duration=21 -map 0:v -map 1:a -c:v copy -c:a aac",
+        tmp_path / name,
     )
     assert open_recording(tmp_path / name).seconds == pytest.approx(17.96, abs=0.1)

@@ -3,17 +3,16 @@
 import csv
 import os
 import shutil
-import subprocess
 
 import pytest
 from conftest import assert_one_line_error, run
+from helpers import ffmpeg
 
 from cut_clips import CutOptions, cut_clips
 from vidclass import atomic
 from vidclass.dataset import clips_csv
 from vidclass.dataset.data_file import read_data_file, write_data_file
 from vidclass.dataset.recording_labels import open_recording
-from vidclass.video.ffmpeg import find_ffmpeg
 
 LABELS = "0,4,Football\n4,7,Commercial\n7,10,Football\n10,14,Commercial\n14,16,Football\n"
 # The first break was one only in its last second, the second is longer, and the last stretch is left out.
@@ -24,21 +23,7 @@ CORRECTED = "0,6,Football\n6,7,Commercial\n7,9.5,Football\n9.5,14,Commercial\n"
 def match_recording(tmp_path_factory):
     """16 s at 25 frames per second."""
     path = tmp_path_factory.mktemp("match") / "match.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=64x48:rate=25:duration=16",
-            "-pix_fmt",
-            "yuv420p",
-            path,
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i testsrc2=size=64x48:rate=25:duration=16 -pix_fmt yuv420p", path)
     return path
 
 
@@ -135,7 +120,7 @@ def test_corrected_labels_replace_clips(match_recording, tmp_path):
         12.52,
     ]
     now = everything(tmp_path)
-    for split, class_name, name, *_ in gone:
+    for _, _, name, *_ in gone:
         assert not [path for path in now if f"{name}-" in path or f"{name}." in path]
     for name in was:  # all that belongs to other clips is the same file
         if name.endswith((".mp4", ".jpg", ".json", ".npy")) and not any(
@@ -206,22 +191,7 @@ def test_another_file_of_the_name_is_another_recording(match_recording, tmp_path
     """Its clips are added; those of the first, whose recording may be gone, stay and are named."""
     shutil.copy(match_recording, tmp_path / "a.mp4")
     assert cut(tmp_path, "a.mp4").returncode == 0
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-y",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=size=64x48:rate=25:duration=16",
-            "-pix_fmt",
-            "yuv420p",
-            tmp_path / "a.mp4",
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i testsrc=size=64x48:rate=25:duration=16 -pix_fmt yuv420p", tmp_path / "a.mp4")
     result = cut(tmp_path, "a.mp4")
     assert result.returncode == 0 and len(rows(tmp_path)) == 32 and "removed" not in result.stdout
     assert (
@@ -234,23 +204,7 @@ def test_another_file_of_the_name_is_another_recording(match_recording, tmp_path
 def test_a_recording_that_grew_is_the_same(tmp_path, quick):
     """A transport stream that is still being written."""
     whole = tmp_path / "whole.ts"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=640x480:rate=25:duration=16",
-            "-c:v",
-            "mpeg2video",
-            "-q:v",
-            "2",
-            whole,
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i testsrc2=size=640x480:rate=25:duration=16 -c:v mpeg2video -q:v 2", whole)
     content = whole.read_bytes()
     assert len(content) > 5 * 2**20  # not hashed as a whole
     (tmp_path / "a.ts").write_bytes(content[: len(content) * 3 // 4])
@@ -362,7 +316,7 @@ def test_killed_at_any_step(match_recording, tmp_path, quick, monkeypatch, label
     start = tmp_path / "start"
     start.mkdir()
     assert cut(start, match_recording, "--test-split", 0.4).returncode == 0
-    for split, class_name, name, _, _, _, frames, *_ in rows(start):
+    for split, class_name, name, *_ in rows(start):
         folder = start / "data" / split / class_name
         for number in (1, 2):
             (folder / f"{name}-{number:04d}.jpg").write_text("frame")
@@ -411,7 +365,7 @@ def test_killed_at_any_step(match_recording, tmp_path, quick, monkeypatch, label
         if finished:
             break
         assert again(folder) == 0
-        for leftover in [path for path in folder.rglob(".*.tmp*")]:  # of this process, which was not killed
+        for leftover in list(folder.rglob(".*.tmp*")):  # of this process, which was not killed
             leftover.unlink()
         assert everything(folder) == expected, steps
         shutil.rmtree(folder)

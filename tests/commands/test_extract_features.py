@@ -5,9 +5,17 @@ import os
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
-from conftest import ARTICLE_ARGUMENTS, LENGTH, assert_one_line_error, count_frames, render, run
+from conftest import (
+    ARTICLE_ARGUMENTS,
+    LENGTH,
+    assert_one_line_error,
+    assert_same_features,
+    count_frames,
+    read_sequences,
+    render,
+    run,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,23 +23,12 @@ from data import DataSet
 from extract_features import choose_shard
 from vidclass.dataset.data_file import SPLITS, Clip, read_data_file
 from vidclass.dataset.listing import list_unsplit
-from vidclass.features import extraction
+from vidclass.features.extraction import ClipLoader
 from vidclass.video.ffmpeg import find_ffmpeg
+from vidclass.video.limits import VideoLimits
 from vidclass.video.probe import probe as video_probe
 
 ARGUMENTS = (*ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
-
-
-def sequences(folder):
-    """{relative path: features} of all sequences below a folder."""
-    return {str(path.relative_to(folder)): np.load(path) for path in sorted(folder.rglob("*.npy"))}
-
-
-def agree(found, expected, cosine):
-    assert sorted(found) == sorted(expected) and expected
-    for name, features in found.items():
-        own, other = features.ravel(), expected[name].ravel()
-        assert own @ other > cosine * np.linalg.norm(own) * np.linalg.norm(other), name
 
 
 @pytest.fixture
@@ -53,7 +50,9 @@ def test_from_video_gives_the_features_of_the_frames(project, unsplit):
     assert result.returncode == 0 and "16 sequences extracted" in result.stdout
     assert not list(unsplit.rglob("*.jpg"))
     assert (unsplit / "data/data_file.csv").read_text() == (project / "data/data_file.csv").read_text()
-    agree(sequences(unsplit / "data/sequences"), sequences(project / "data/sequences"), 0.99)
+    assert_same_features(
+        read_sequences(unsplit / "data/sequences"), read_sequences(project / "data/sequences"), 0.99
+    )
     assert "All 16 sequences" in run(unsplit, "extract_features.py", *ARGUMENTS, "--from-video").stdout
     # At another size the clips are decoded again, though no one says so.
     height, width = ARTICLE_ARGUMENTS[2:]
@@ -124,9 +123,9 @@ def test_from_video_names_what_it_cannot_read(unsplit):
 
 
 def test_headers_that_tell_of_a_billion_frames_and_clips_without_end(unsplit, monkeypatch):
-    monkeypatch.setattr("vidclass.features.extraction.MAX_FRAMES", 30)
+    monkeypatch.setattr("extract_features.VideoLimits", lambda **given: VideoLimits(**given, max_frames=30))
     monkeypatch.setattr(
-        "vidclass.dataset.listing.probe", lambda path: video_probe(path)._replace(frames=10**12)
+        "vidclass.dataset.listing.probe", lambda *given: video_probe(*given)._replace(frames=10**12)
     )
     render(unsplit / "data/train/Grey/long.mp4", "Grey", 1, seconds=2)
     result = run(unsplit, "extract_features.py", *ARGUMENTS, "--from-video")
@@ -160,12 +159,12 @@ def test_shards_are_fair(rows, count, random):
 
 
 def test_shards_together_do_all(copy):
-    expected = sequences(copy / "data/sequences")
+    expected = read_sequences(copy / "data/sequences")
     shutil.rmtree(copy / "data/sequences")
     for number, count in ((1, 6), (2, 5), (3, 5)):
         result = run(copy, "extract_features.py", *ARGUMENTS, "--shard", f"{number}/3")
         assert result.returncode == 0 and f"{count} sequences extracted" in result.stdout
-    agree(sequences(copy / "data/sequences"), expected, 0.999999)
+    assert_same_features(read_sequences(copy / "data/sequences"), expected, 0.999999)
     for wrong in ("0/3", "4/3", "1", "1/0", "a/b"):
         result = run(copy, "extract_features.py", *ARGUMENTS, "--shard", wrong)
         assert result.returncode == 2 and "1/4" in result.stderr
@@ -186,19 +185,19 @@ def test_shards_run_at_the_same_time_but_not_beside_other_runs(copy):
 def test_sequences_in_another_place(copy, tmp_path):
     """A file:// URL stands for all that pyarrow opens; half-written ones are made again."""
     pytest.importorskip("pyarrow")
-    expected = sequences(copy / "data/sequences")
+    expected = read_sequences(copy / "data/sequences")
     shutil.rmtree(copy / "data/sequences")
     url = f"file://{tmp_path}/else where"
     assert (
         run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url.replace(" ", "%20")).returncode == 0
     )
-    agree(sequences(tmp_path / "else where"), expected, 0.999999)
+    assert_same_features(read_sequences(tmp_path / "else where"), expected, 0.999999)
     assert not (copy / "data/sequences").exists()
     one = next((tmp_path / "else where").rglob("*.npy"))
     one.write_bytes(one.read_bytes()[:1000])
     result = run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url.replace(" ", "%20"))
     assert "1 sequence extracted, 15 were there already" in result.stdout
-    agree(sequences(tmp_path / "else where"), expected, 0.999999)
+    assert_same_features(read_sequences(tmp_path / "else where"), expected, 0.999999)
     for wrong in ("nowhere://x/y", "plain/folder", "s3"):
         assert_one_line_error(run(copy, "extract_features.py", *ARGUMENTS, "--sequences", wrong), 1, wrong)
 
@@ -212,7 +211,7 @@ def test_a_clip_of_many_frames_does_not_fill_memory(tmp_path, make_clip):
     list_unsplit(tmp_path / "data", quiet=True)
     dataset = DataSet(8, 2, (80, 96, 3), tmp_path / "data")
     tracemalloc.start()
-    row, images, _ = extraction.load_video(dataset, dataset.data[0])
+    row, images, _ = ClipLoader(dataset).load_video(dataset.data[0])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert row.name == "long" and len(images) == 8 and 2.8e6 < peak < 30e6

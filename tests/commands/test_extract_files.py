@@ -11,9 +11,9 @@ import time
 import cv2
 import pytest
 from conftest import ROOT, assert_one_line_error, count_frames
+from helpers import ffmpeg
 
 from extract_files import SplitOptions, extract_files
-from vidclass.video.ffmpeg import find_ffmpeg
 
 QUIET = SplitOptions(quiet=True)
 
@@ -120,19 +120,7 @@ def test_bad_clips_are_named_and_the_rest_goes_on(football, tmp_path, run_script
     (football / "empty.mp4").touch()
     good = (football / "Football_train_10.mp4").read_bytes()
     (football / "headless.mp4").write_bytes(good[: len(good) // 2])  # its index is at the end
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=1",
-            football / "sound.mp4",
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i sine=duration=1", football / "sound.mp4")
     result = run_script("extract_files.py", "mp4")
     assert result.returncode == 1 and "Traceback" not in result.stderr
     for name in ("text", "empty", "headless", "sound"):

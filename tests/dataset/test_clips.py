@@ -7,13 +7,15 @@ import subprocess
 
 import pytest
 from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, count_frames, run
+from helpers import ffmpeg
 
 from data import DataSet
 from vidclass.dataset.clips import find_clips
 from vidclass.dataset.data_file import read_data_file, write_data_file
 from vidclass.dataset.listing import list_unsplit
 from vidclass.dataset.splitting import ClipSplitter
-from vidclass.features import extraction
+from vidclass.features.extraction import ClipLoader
+from vidclass.features.sequence_store import FolderStore
 from vidclass.names import CLIP_NAME_BYTES
 from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.limits import VideoLimits
@@ -24,21 +26,7 @@ from vidclass.video.reader import FrameReader
 def tiny(tmp_path_factory):
     """A video of ten frames."""
     path = tmp_path_factory.mktemp("tiny") / "tiny.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=96x80:rate=25:duration=0.4",
-            "-pix_fmt",
-            "yuv420p",
-            path,
-        ],
-        check=True,
-    )
+    ffmpeg("-f lavfi -i testsrc2=size=96x80:rate=25:duration=0.4 -pix_fmt yuv420p", path)
     return path
 
 
@@ -92,9 +80,8 @@ def test_both_ways_of_extraction_take_the_same_clips(tmp_path, tiny, extension, 
         pytest.skip("this ffmpeg does not write it")
     assert list_unsplit(tmp_path / "data", quiet=True) == 0
     assert listed(tmp_path) == ["a"]
-    row, images, _ = extraction.load_video(
-        DataSet(4, 1, (80, 96, 3), tmp_path / "data"), read_data_file(tmp_path / "data")[0]
-    )
+    dataset = DataSet(4, 1, (80, 96, 3), tmp_path / "data")
+    row, images, _ = ClipLoader(dataset).load(dataset.data[0])
     assert row.frames == count_frames(path) and len(images) == 4
     assert run(tmp_path, "extract_files.py", extension).returncode == 0
     assert len(list(path.parent.glob("*.jpg"))) == row.frames
@@ -135,9 +122,9 @@ def test_a_name_that_is_too_long_is_left_out_and_no_other(folder, tiny):
         assert result.returncode == 1 and done in result.stdout
         for name in (long, longer):
             (line,) = [line for line in result.stderr.splitlines() if f"{name}.mp4" in line]
+            assert "left out, its name can't be used: without extension it is " in line
             assert (
-                f"left out, its name can't be used: without extension it is {len(name.encode())} bytes long; rename it, to "
-                f"at most {CLIP_NAME_BYTES} bytes" in line
+                f" is {len(name.encode())} bytes long; rename it, to at most {CLIP_NAME_BYTES} bytes" in line
             )
         assert listed(folder) == sorted(["A_0", "A_1", "B_0", "B_1", fits])
     # A list that another program wrote.
@@ -153,7 +140,7 @@ def test_the_longest_name_that_is_allowed_has_room_for_all_that_is_added(tmp_pat
     name = "x" * CLIP_NAME_BYTES
     write_data_file(tmp_path, [("train", "A", name, 1_000_000)])
     dataset = DataSet(1_000_000, 1, data_dir=tmp_path)
-    path = dataset.get_sequence_path(dataset.data[0], "random")
+    path = FolderStore(dataset, "random").path(dataset.data[0])
     assert len(os.path.basename(path)) + len(".") + len(".abcdef-4194304.tmp") <= 255
 
 
@@ -178,8 +165,8 @@ def test_what_may_have_been_meant_to_be_a_clip_is_named(folder, tiny):
     )
     (train / "Linked").symlink_to(folder / "elsewhere")  # a class in a folder elsewhere
     expected = {
-        "direct.mp4": "in no class's folder",
-        "direct.mov": "in no class's folder",
+        "direct.mp4": "it does not lie in a class's folder",
+        "direct.mov": "it does not lie in a class's folder",
         "A/dangling.mp4": "a link that leads nowhere",
         "A/loop.mp4": "a link that leads nowhere",
         "Gone": "a link that leads nowhere",
@@ -187,8 +174,8 @@ def test_what_may_have_been_meant_to_be_a_clip_is_named(folder, tiny):
         "A/pipe.mp4": "a pipe, a socket or a device",
         "B/socket.mp4": "a pipe, a socket or a device",
     }
-    arguments = (*ARTICLE_ARGUMENTS[:1], 3, *ARTICLE_ARGUMENTS[2:], "--weights", "random", "--from-video")
-    for script, arguments in (("extract_features.py", arguments), ("extract_files.py", ("mp4",))):
+    three = (*ARTICLE_ARGUMENTS[:1], 3, *ARTICLE_ARGUMENTS[2:], "--weights", "random", "--from-video")
+    for script, arguments in (("extract_features.py", three), ("extract_files.py", ("mp4",))):
         result = run(folder, script, *arguments, "--quiet")
         assert result.returncode == 0, result.stderr
         for name, reason in expected.items():
@@ -198,8 +185,8 @@ def test_what_may_have_been_meant_to_be_a_clip_is_named(folder, tiny):
             assert reason in line
         assert result.stderr.count("left out") == len(expected)
     assert (
-        f"7 clips: 7 split into frames, 0 done before, 0 failed. data/data_file.csv lists 7 clips. Besides {len(expected)} "
-        f"left out that are no clips, named above." in result.stdout
+        f"7 clips: 7 split into frames, 0 done before, 0 failed. data/data_file.csv lists 7 clips. Besides "
+        f"{len(expected)} left out that are no clips, named above." in result.stdout
     )
 
 
@@ -255,7 +242,7 @@ def test_no_clips_at_all_and_where_they_may_be(tmp_path, tiny):
         run(tmp_path, "extract_files.py", "mp4"),
         1,
         "no .mp4 clips",
-        "data/train/a.mp4: left out, it lies in no class",
+        "data/train/a.mp4: left out, it does not lie in a class",
     )
 
 
@@ -270,7 +257,7 @@ def test_a_clip_whose_frames_differ_each_time_is_left_out(folder, monkeypatch):
             frames = list(super().__iter__())
             yield from (frames * 2)[: counts[name].pop(0) if name in counts else len(frames)]
 
-    monkeypatch.setattr("vidclass.video.reader.FrameReader", Reader)
+    monkeypatch.setattr("vidclass.features.extraction.FrameReader", Reader)
     result = run(
         folder, "extract_features.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--from-video", "--quiet"
     )
@@ -298,7 +285,7 @@ def test_a_list_that_tells_of_a_billion_frames_takes_no_memory(folder):
     dataset = DataSet(4, 2, (80, 96, 3), folder / "data")
     tracemalloc.start()
     with pytest.raises(ValueError, match="A_0-249999999.jpg|A_0-333333333.jpg"):
-        extraction.load_frames(dataset, dataset.data[0])
+        ClipLoader(dataset).load(dataset.data[0])
     assert tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
 

@@ -12,7 +12,7 @@ from vidclass.dataset.cut_plan import (
     choose_splits,
     earlier_stretches,
     find_stretches,
-    merge,
+    merge_touching,
     plan_cuts,
 )
 from vidclass.dataset.labels import Label
@@ -37,7 +37,11 @@ def labels(draw):
 def cut(given, frames, earlier=(), seed=0, share=0.3):
     stretches = [stretch for stretch in find_stretches(given, FPS) if stretch.starts(frames)]
     splits = choose_splits(stretches, frames, earlier_stretches(earlier, FPS), share, seed)
-    return stretches, splits, plan_cuts(stretches, splits, frames, SOURCE, earlier, Numbers("nowhere", earlier))
+    return (
+        stretches,
+        splits,
+        plan_cuts(stretches, splits, frames, SOURCE, earlier, Numbers("nowhere", earlier)),
+    )
 
 
 def footage(cut):
@@ -128,7 +132,9 @@ def test_earlier_rows_without_the_ends_of_labels():
 
 
 def test_touching_labels_of_a_class_are_one_stretch():
-    merged = merge([Label(0, 5, "A", 1), Label(5, 8, "A", 2), Label(8, 9, "B", 3), Label(9.5, 10, "B", 4)])
+    merged = merge_touching(
+        [Label(0, 5, "A", 1), Label(5, 8, "A", 2), Label(8, 9, "B", 3), Label(9.5, 10, "B", 4)]
+    )
     assert [label[:3] for label in merged] == [(0, 8, "A"), (8, 9, "B"), (9.5, 10, "B")]
 
 

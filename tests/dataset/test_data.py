@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import tempfile
 
 import numpy as np
@@ -15,7 +14,6 @@ from vidclass.dataset.data_file import Clip, read_data_file, write_data_file
 from vidclass.dataset.frames_note import frames_note_path, read_frames_note
 from vidclass.dataset.groups import find_shared_clips, group_of
 from vidclass.features.sampling import evenly_spaced_indices
-from vidclass.features.sequence_store import forget_sequences
 
 ROWS = (
     [Clip("train", "Football", f"Football_train_{i}", 75) for i in range(1, 12)]
@@ -155,67 +153,6 @@ def test_one_hot_and_printing(tmp_path, capsys):
     assert found.print_class_from_prediction([0.6, 0.4], nb_to_return=1) == ["Commercial: 0.60"]
 
 
-def test_sequences_are_never_mixed_up(tmp_path):
-    sizes = [(720, 1280, 3), (1280, 720, 3), (299, 299, 3)]
-    rows = [("train", "Football", "a", 80), ("test", "Football", "a", 80), ("train", "Commercial", "a", 80)]
-    write_data_file(tmp_path, rows)
-    paths = [
-        DataSet(length, None, size, tmp_path).get_sequence_path(row, weights)
-        for length in (40, 75)
-        for size in sizes
-        for row in rows
-        for weights in ("imagenet", "random", "0123456789ab")
-    ]
-    assert len(set(paths)) == len(paths) == 2 * 3 * 3 * 3
-    assert all(path.endswith(("a-75-features.npy", "a-40-features.npy")) for path in paths)
-
-
-def test_saved_sequences_come_back_and_damaged_ones_do_not(tmp_path):
-    found = dataset(tmp_path)
-    row = found.data[0]
-    into = np.empty((75, 2048), np.float32)
-
-    def missing():
-        return found.load_sequence(row, "random") is None and not found.read_sequence(row, "random", into)
-
-    assert missing()
-    features = np.random.default_rng(0).random((75, 2048))
-    found.save_sequence(row, "random", features)
-    path = found.get_sequence_path(row, "random")
-    np.testing.assert_array_equal(found.load_sequence(row, "random"), features.astype(np.float32))
-    assert found.read_sequence(row, "random", into)
-    np.testing.assert_array_equal(into, features.astype(np.float32))
-    whole = open(path, "rb").read()
-    for other in (np.zeros((74, 2048), np.float32), np.zeros((75, 2048)), np.zeros((2048, 75), np.float32)):
-        np.save(path, other)
-        assert missing()
-    for content in (b"", whole[:50], whole[:-1], b"no array"):
-        open(path, "wb").write(content)
-        assert missing()
-
-
-def test_sequences_that_another_program_wrote(tmp_path):
-    found = dataset(tmp_path)
-    row = found.data[0]
-    path, into = found.get_sequence_path(row, "random"), np.empty((75, 2048), np.float32)
-    features = np.random.default_rng(0).random((75, 2048)).astype(np.float32)
-    os.makedirs(os.path.dirname(path))
-    with open(path, "wb") as file:
-        np.lib.format.write_array(file, np.asfortranarray(features), version=(2, 0))
-    assert found.read_sequence(row, "random", into)
-    np.testing.assert_array_equal(into, features)
-    np.testing.assert_array_equal(found.load_sequence(row, "random"), features)
-
-
-def test_replaced_frames_forget_their_features_only(tmp_path):
-    found = dataset(tmp_path)
-    first, tenth = (Clip("train", "Football", f"Football_train_{i}", 75) for i in (1, 10))
-    for row in (first, tenth):
-        found.save_sequence(row, "random", np.zeros((75, 2048)))
-    forget_sequences(tmp_path, first)
-    assert found.load_sequence(first, "random") is None and found.load_sequence(tenth, "random") is not None
-
-
 def test_clip_seconds_is_the_median_of_the_training_clips(tmp_path):
     found = dataset(tmp_path)
     assert found.get_clip_seconds() is None
@@ -230,7 +167,7 @@ def test_clip_seconds_is_the_median_of_the_training_clips(tmp_path):
 @given(count=st.integers(1, 5000), size=st.integers(1, 200))
 def test_frames_are_spread_evenly_from_first_to_last(count, size):
     chosen = evenly_spaced_indices(count, size)
-    assert len(chosen) == size and chosen[0] == 0 and 0 <= chosen.min() and chosen.max() < count
+    assert len(chosen) == size and chosen[0] == 0 and chosen.min() >= 0 and chosen.max() < count
     if size > 1:
         steps = np.diff(chosen)
         assert chosen[-1] == count - 1 and steps.max() - steps.min() <= 1
@@ -359,7 +296,7 @@ def test_notes_that_name_a_path_name_nothing(tmp_path, clip):
     (tmp_path / "test/B/b.mp4").write_bytes(b"video")
     (tmp_path / "train/B").mkdir()
     (tmp_path / "train/B/b.mp4").write_bytes(b"video")
-    assert read_frames_note(tmp_path, row)["clip"] is None
+    assert read_frames_note(tmp_path, row).clip is None
     assert find_shared_clips(tmp_path, [row, other]) == []
 
 
@@ -379,7 +316,7 @@ def test_notes_that_are_none(tmp_path, content):
     note(tmp_path, row)
     (tmp_path / "train/A/a-frames.json").write_text(content)
     found = read_frames_note(tmp_path, row)
-    assert found is None or found["frames"] == 3  # of the one that is too long only its beginning is read
+    assert found is None or found.frames == 3  # of the one that is too long only its beginning is read
 
 
 def test_hints_name_the_folder_that_was_given(tmp_path, monkeypatch):
@@ -387,7 +324,7 @@ def test_hints_name_the_folder_that_was_given(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="my clips, does not exist; give another --data-dir"):
         DataSet(data_dir=folder)
     folder.touch()
-    with pytest.raises(FileNotFoundError, match="my clips, is no folder; give another --data-dir"):
+    with pytest.raises(FileNotFoundError, match="my clips, is not a folder; give another --data-dir"):
         DataSet(data_dir=folder)
     folder.unlink()
     folder.mkdir()
@@ -401,19 +338,3 @@ def test_hints_name_the_folder_that_was_given(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     with pytest.raises(FileNotFoundError, match="python extract_files.py mp4 makes"):
         DataSet()
-
-
-def test_which_sequences_are_there_is_told_without_opening_them(tmp_path, monkeypatch):
-    """By their sizes, a folder at a time."""
-    found = dataset(tmp_path)
-    for row in found.data[:6]:
-        found.save_sequence(row, "random", np.zeros((75, 2048)))
-    short, empty, gone = (found.get_sequence_path(row, "random") for row in found.data[:3])
-    os.truncate(short, os.path.getsize(short) - 1)
-    os.truncate(empty, 0)
-    os.remove(gone)
-    os.symlink("nowhere", gone)
-    opened = []
-    monkeypatch.setattr(DataSet, "load_sequence", lambda self, row, weights: opened.append(row))
-    assert found.missing_sequences(found.data, "random") == [*found.data[:3], *found.data[6:]]
-    assert opened == found.data[:2]  # those of another size, which another program may have written

@@ -187,7 +187,11 @@ def test_lossless_cut(tmp_path):
         read(tmp_path, "x.csv", ',56.9568,First segment\n70,842.33,"Another quoted, label"\n1234,,Last\n')
         == expected
     )
-    tsv = "00:00:00.000\t00:00:56.957\tFirst segment\n00:01:10.000\t00:14:02.330\tAnother quoted, label\n00:20:34.000\t\tLast\n"
+    tsv = (
+        "00:00:00.000\t00:00:56.957\tFirst segment\n"
+        "00:01:10.000\t00:14:02.330\tAnother quoted, label\n"
+        "00:20:34.000\t\tLast\n"
+    )
     assert read(tmp_path, "x.tsv", tsv) == [(0, 56.957, "First segment"), *expected[1:]]
     assert read(tmp_path, "x.csv", ",,Football\n") == [(0, math.inf, "Football")]
     assert read(tmp_path, "x.csv", ",18,Football\n18,,Commercial\n") == [
@@ -196,8 +200,8 @@ def test_lossless_cut(tmp_path):
     ]
 
 
-SCENES = """{}Scene Number,Start Frame,Start Timecode,Start Time (seconds),End Frame,End Timecode,End Time (seconds),Length (frames),\
-Length (timecode),Length (seconds){}
+SCENES = """{}Scene Number,Start Frame,Start Timecode,Start Time (seconds),End Frame,\
+End Timecode,End Time (seconds),Length (frames),Length (timecode),Length (seconds){}
 1,1,00:00:00.000,0.000,100,00:00:03.333,3.333,100,00:00:03.333,3.333{}
 2,101,00:00:03.333,3.333,480,00:00:16.000,16.000,380,00:00:12.667,12.667{}
 """
@@ -239,7 +243,10 @@ def test_edl(tmp_path):
 def test_subtitles(tmp_path):
     srt = "1\n00:00:00,000 --> 00:00:25,000\nFootball: 0.95\n\n2\n00:00:25,000 --> 00:00:44,500\nCommercial\n"
     assert read(tmp_path, "x.srt", srt) == EXPECTED
-    vtt = "WEBVTT\n\n00:00.000 --> 00:25.000 align:start\nFootball: 0.95\n\n00:25.000 --> 00:44.500\nCom&amp;mercial\n"
+    vtt = (
+        "WEBVTT\n\n00:00.000 --> 00:25.000 align:start\nFootball: 0.95\n\n"
+        "00:25.000 --> 00:44.500\nCom&amp;mercial\n"
+    )
     assert read(tmp_path, "x.vtt", vtt) == [EXPECTED[0], (25, 44.5, "Com&mercial")]
 
 
@@ -317,7 +324,8 @@ def workbook():
         ),
         (
             "x.edl",
-            b"TITLE: Match\nFCM: NON-DROP FRAME\n\n001  AX  V  C  00:00:00:00 00:00:05:00 01:00:00:00 01:00:05:00\n",
+            b"TITLE: Match\nFCM: NON-DROP FRAME\n\n"
+            b"001  AX  V  C  00:00:00:00 00:00:05:00 01:00:00:00 01:00:05:00\n",
             "a CMX 3600 EDL",
         ),
         (

@@ -9,8 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, run
-from test_extract_features import agree, sequences
+from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, assert_same_features, read_sequences, run
 
 pytest.importorskip("ray")
 ARGUMENTS = (*ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
@@ -49,7 +48,7 @@ def workers():
 
 @pytest.mark.slow
 def test_features_are_the_same_though_a_worker_dies(copy, nodes):
-    expected = sequences(copy / "data/sequences")
+    expected = read_sequences(copy / "data/sequences")
     shutil.rmtree(copy / "data/sequences")
     damaged = copy / "data/train/Grey/Grey_train_0-0001.jpg"
     damaged.write_bytes(b"")
@@ -76,8 +75,8 @@ def test_features_are_the_same_though_a_worker_dies(copy, nodes):
     )
     assert "train/Grey/Grey_train_0: left out, " in result.stderr and "Traceback" not in result.stderr
     name = next(name for name in expected if "Grey_train_0" in name)
-    agree(
-        sequences(copy / "data/sequences"),
+    assert_same_features(
+        read_sequences(copy / "data/sequences"),
         {key: value for key, value in expected.items() if key != name},
         0.999999,
     )

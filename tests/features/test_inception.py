@@ -65,6 +65,11 @@ def test_shorter_numbers_give_nearly_the_same_features(random_extractor, photos,
     assert features_id("random") == features_id("random", "float32") == "random"
 
 
+def test_extractors_of_the_same_arguments_share_the_network(random_extractor):
+    assert Extractor((96, 128, 3), "random")._network is random_extractor._network
+    assert Extractor((80, 96, 3), "random")._network is not random_extractor._network
+
+
 def test_random_weights_carry_signal(random_extractor, photos):
     features = random_extractor.extract_batch(photos)
     assert np.isfinite(features).all() and 0.05 < features.mean() < 20

@@ -1,16 +1,13 @@
 """extract_features.py --shard: whatever a run finds out, in whatever order they run, each clip is one
 shard's."""
 
-import subprocess
-
 import pytest
 from conftest import HEIGHT, LENGTH, WIDTH, count_frames
+from helpers import ffmpeg
 
-from data import DataSet
-from extract_features import extract_features
+from extract_features import ExtractionJob, extract_features
 from vidclass.dataset.data_file import read_data_file
 from vidclass.features.sequence_store import FolderStore
-from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.probe import probe
 
 CLIPS = 13
@@ -22,35 +19,14 @@ def lying(tmp_path_factory):
     frame before, which are not shown. One shows too few for a sequence. With the frames of each as ffmpeg
     decodes them."""
     folder = tmp_path_factory.mktemp("lying")
-    ffmpeg, match = [find_ffmpeg(), "-v", "error", "-y"], folder / "match.mp4"
-    subprocess.run(
-        [
-            *ffmpeg,
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=96x80:rate=25:duration=20",
-            "-pix_fmt",
-            "yuv420p",
-            "-g",
-            "50",
-            "-bf",
-            "0",
-            "-x264-params",
-            "scenecut=0",
-            match,
-        ],
-        check=True,
-    )
+    match, key_frames = folder / "match.mp4", "-pix_fmt yuv420p -g 50 -bf 0 -x264-params scenecut=0"
+    ffmpeg("-f lavfi -i testsrc2=size=96x80:rate=25:duration=20", key_frames, match)
     frames = {}
     for number in range(CLIPS):
         path = folder / f"data/train/{'AB'[number % 2]}/clip_{number}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         start, seconds = number * 1.36 + 0.1, (0.2 if number == 5 else 0.4 + number * 0.04)
-        subprocess.run(
-            [*ffmpeg, "-ss", f"{start:.2f}", "-i", match, "-t", f"{seconds:.2f}", "-c", "copy", path],
-            check=True,
-        )
+        ffmpeg(f"-ss {start:.2f}", "-i", match, f"-t {seconds:.2f} -c copy", path)
         frames[path.stem] = count_frames(path)
     assert sum(probe(path).frames != frames[path.stem] for path in folder.rglob("clip_*.mp4")) > CLIPS / 2
     assert frames["clip_5"] < LENGTH <= probe(folder / "data/train/B/clip_5.mp4").frames
@@ -62,9 +38,11 @@ def lying(tmp_path_factory):
 def saved(lying, monkeypatch):
     """The clips whose sequences are saved, one after another. There are no notes on them and no list yet."""
     names = []
-    save = DataSet.save_sequence
+    save = FolderStore.save
     monkeypatch.setattr(
-        DataSet, "save_sequence", lambda self, row, *args: names.append(row.name) or save(self, row, *args)
+        FolderStore,
+        "save",
+        lambda self, clip, features: names.append(clip.name) or save(self, clip, features),
     )
     for path in [*lying[0].rglob("*.npy"), *lying[0].rglob("*.json"), *lying[0].rglob("*.csv")]:
         path.unlink()
@@ -72,16 +50,8 @@ def saved(lying, monkeypatch):
 
 
 def extract(folder, number, count):
-    return extract_features(
-        LENGTH,
-        2,
-        (HEIGHT, WIDTH, 3),
-        folder / "data",
-        "random",
-        quiet=True,
-        from_video=True,
-        shard=(number, count),
-    )
+    job = ExtractionJob(folder / "data", "random", from_video=True, shard=(number, count), quiet=True)
+    return extract_features(LENGTH, 2, (HEIGHT, WIDTH, 3), job).failed
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1)])

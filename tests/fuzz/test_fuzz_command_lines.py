@@ -7,7 +7,6 @@ from conftest import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-
 SCRIPTS = {
     "extract_files.py": ["mp4", ".MP4", "--max-frames", "--max-pixels"],
     "extract_features.py": ["75", "2", "--weights", "random", "imagenet", "--precision", "float16"],

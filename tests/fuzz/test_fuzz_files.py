@@ -1,4 +1,5 @@
-"""Files that people edit, programs damage and strangers send: read right, or refused in words that name them."""
+"""Files that people edit, programs damage and strangers send: read right, or refused by a line that names
+them."""
 
 import io
 import json
@@ -20,21 +21,32 @@ from vidclass.dataset import clips_csv
 from vidclass.dataset.data_file import SPLITS, read_data_file, write_data_file
 from vidclass.dataset.frames_note import read_frames_note
 from vidclass.dataset.labels import read_labels
+from vidclass.features.sequence_store import FolderStore
 from vidclass.training.metadata import Metadata, parse_metadata
 
-CSV = b'test,Commercial,Commercial_test_1,75\ntrain,"a, b",x_1,80\ntrain,Football,Football_train_1,75\ntrain,Football,F_2,100\n'
+CSV = (
+    b'test,Commercial,Commercial_test_1,75\ntrain,"a, b",x_1,80\ntrain,Football,Football_train_1,75\n'
+    b"train,Football,F_2,100\n"
+)
 LABELS = {
     "csv": b'start,end,class\n0:00:00,0:25:10.5,Football\n1510.5,1620,Commercial\n1620,1700,"a, b"\n',
     "edl": b"# comskip\n12.5\t44.0\t0\n100 130.25 3\n140 150 1\n",
-    "srt": b"1\n00:00:00,000 --> 00:01:00,000\nFootball: 0.97\n\n2\n00:01:00,000 --> 00:01:30,000\nCommercial\n",
-    "vtt": b"WEBVTT\n\n00:00.000 --> 01:00.000\n<v Bob>A &amp; B: 0.97\n\n01:00.000 --> 01:30.000 align:left\n<c.x>Commercial</c>\n",
+    "srt": b"1\n00:00:00,000 --> 00:01:00,000\nFootball: 0.97\n\n"
+    b"2\n00:01:00,000 --> 00:01:30,000\nCommercial\n",
+    "vtt": b"WEBVTT\n\n00:00.000 --> 01:00.000\n<v Bob>A &amp; B: 0.97\n\n"
+    b"01:00.000 --> 01:30.000 align:left\n<c.x>Commercial</c>\n",
     "tsv": "label\tfrom\tto\nFootball\t0\t25:10,5\n#\t1\t2\nCommercial\t1510,5\t\n".encode("utf-16"),
-    "scenes.csv": b"Timecode List:,00:00:03.333\nScene Number,Start Frame,Start Timecode,Start Time (seconds),End Timecode,Tag\n"
+    "scenes.csv": b"Timecode List:,00:00:03.333\n"
+    b"Scene Number,Start Frame,Start Timecode,Start Time (seconds),End Timecode,Tag\n"
     b'1,1,00:00:00.000,0.000,00:00:03.333,A\n2,101,00:00:03.333,3.333,00:00:16.000,"B ""b"""\n',
     "txt": b"FILE PROCESSING COMPLETE  53999 FRAMES AT  2997\n-------------------\n1\t3001\n20001\t25001\n",
-    "cmx.edl": b"TITLE: x\nFCM: NON-DROP FRAME\n001  AX  V  C  00:00:00:00 00:00:05:00 01:00:00:00 01:00:05:00\n",
+    "cmx.edl": b"TITLE: x\nFCM: NON-DROP FRAME\n"
+    b"001  AX  V  C  00:00:00:00 00:00:05:00 01:00:00:00 01:00:05:00\n",
 }
-CLIPS = b"test,A,A_test_1,/x.mp4,10.0,10.0,75\ntrain,A,A_train_1,/x.mp4,0.0,0.0,75,9.5,100-0123456789abcdef0123456789abcdef\n"
+CLIPS = (
+    b"test,A,A_test_1,/x.mp4,10.0,10.0,75\n"
+    b"train,A,A_train_1,/x.mp4,0.0,0.0,75,9.5,100-0123456789abcdef0123456789abcdef\n"
+)
 NOTE = {"clip": "x.mp4", "size": 1000, "mtime_ns": 10**18, "frames": 75, "fps": "25", "seconds": 3.0}
 METADATA = {
     "class_names": ["A", "B"],
@@ -88,7 +100,7 @@ def check_labels(folder, content, extension="csv"):
 def check_clips_file(folder, content):
     (folder / "clips.csv").write_bytes(content)
     try:
-        found = clips_csv.read(folder)
+        found = clips_csv.read_cuts(folder)
     except ValueError as error:
         assert "clips.csv" in str(error)
     else:
@@ -96,8 +108,8 @@ def check_clips_file(folder, content):
             assert os.path.dirname(os.path.normpath(clips_csv.clip_path(folder, cut))) == str(
                 folder / cut.split / cut.class_name
             )
-        clips_csv.write(folder, found)
-        assert clips_csv.read(folder) == sorted(found)
+        clips_csv.write_cuts(folder, found)
+        assert clips_csv.read_cuts(folder) == sorted(found)
 
 
 def check_sequence(folder, content):
@@ -105,18 +117,17 @@ def check_sequence(folder, content):
     write_data_file(folder, [("train", "A", "x", 75)])
     dataset = DataSet(2, None, data_dir=folder)
     row = dataset.data[0]
-    path = dataset.get_sequence_path(row, "random")
+    store = FolderStore(dataset, "random")
+    path = store.path(row)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(content)
-    loaded, into = dataset.load_sequence(row, "random"), np.empty((2, 2048), np.float32)
+    loaded, into = store.load(row), np.empty((2, 2048), np.float32)
     assert loaded is None or loaded.shape == (2, 2048) and loaded.dtype == np.float32
-    assert dataset.read_sequence(row, "random", into) is (loaded is not None)
+    assert store.read(row, into) is (loaded is not None)
     # By its size alone; what has the right size and is none is found out when it is read.
-    assert dataset.has_sequence(row, "random") or loaded is None
-    assert [row for row in [row] if not dataset.has_sequence(row, "random")] == dataset.missing_sequences(
-        [row], "random"
-    )
+    assert store.has(row) or loaded is None
+    assert store.missing([row]) == ([] if store.has(row) else [row])
     if loaded is not None:
         np.testing.assert_array_equal(loaded, into)
 
@@ -125,11 +136,9 @@ def check_note(folder, content):
     (folder / "train/A").mkdir(parents=True, exist_ok=True)
     (folder / "train/A/x-frames.json").write_bytes(content)
     note = read_frames_note(folder, ("train", "A", "x"))
-    assert note is None or note["frames"] > 0 and 0 < note["seconds"] < math.inf
+    assert note is None or note.frames > 0 and 0 < note.seconds < math.inf
     assert (
-        note is None
-        or note["clip"] is None
-        or os.path.basename(note["clip"]) == note["clip"] not in ("", ".", "..")
+        note is None or note.clip is None or os.path.basename(note.clip) == note.clip not in ("", ".", "..")
     )
 
 
@@ -229,7 +238,9 @@ name, seed, count = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 model = ResearchModel(2, seq_length=4, features_length=16, units=8)
 for number in range(seed, seed + count):
     r = random.Random(number)
-    edits = [(r.choice(KINDS), r.random(), r.randint(1, 64), r.randbytes(r.randint(0, 16))) for _ in range(r.randint(1, 4))]
+    def edit():
+        return r.choice(KINDS), r.random(), r.randint(1, 64), r.randbytes(r.randint(0, 16))
+    edits = [edit() for _ in range(r.randint(1, 4))]
     open(name, "wb").write(apply(whole, edits))
     print(number, flush=True)
     try:
@@ -242,7 +253,7 @@ for number in range(seed, seed + count):
 
 @pytest.mark.parametrize("count", [15, pytest.param(2000, marks=pytest.mark.slow)])
 def test_damaged_checkpoints(tmp_path, whole_checkpoint, count):
-    """In a process of its own: the library that reads HDF5 is written in C, a crash of it shall be seen here."""
+    """In a process of its own: the library that reads HDF5 is written in C, a crash of it is seen here."""
     result = subprocess.run(
         [sys.executable, "-c", READ_MUTATED, whole_checkpoint, "changed.hdf5", "0", str(count)],
         cwd=tmp_path,

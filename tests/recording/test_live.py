@@ -11,8 +11,8 @@ from datetime import datetime
 import pytest
 from conftest import CLASSES, LENGTH, assert_one_line_error, run
 
-from vidclass import cli
-from vidclass.recording import live
+from vidclass.errors import UsageError
+from vidclass.recording import live, live_source
 from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.limits import MAX_PIXELS, VideoLimits
 from vidclass.video.reader import read_ppm
@@ -107,7 +107,7 @@ def test_groups_of_a_source_that_is_slow_enough_are_all_there():
 def test_a_source_that_is_too_fast_loses_whole_windows():
     """What is taken comes in stretches of at least a window, and waits no longer than a few windows."""
     taken, late = [], []
-    for first, frames, arrived in live.take_groups(Camera(1500, 0.001), 5, 20):
+    for _, frames, arrived in live.take_groups(Camera(1500, 0.001), 5, 20):
         time.sleep(0.02)  # four times too slow, or more
         taken += frames
         late.append(time.time() - arrived)
@@ -168,13 +168,13 @@ def test_sources_that_cannot_be_opened(project, tmp_path):
 
 def test_a_live_playlist_opens_no_file(tmp_path):
     """An address can't make ffmpeg read a local file: its protocols don't hold `file`."""
-    assert all("file" not in protocols.split(",") for protocols in live.PROTOCOLS.values())
+    assert all("file" not in protocols.split(",") for protocols in live_source.PROTOCOLS.values())
 
 
 @pytest.mark.parametrize("source", ["", "x", "http:/x", "0x1", "١"])
 def test_what_is_no_source(source):
-    with pytest.raises(cli.UsageError, match="expected the number of a camera"):
-        live.Source(source, 5, (10, 10, 3))
+    with pytest.raises(UsageError, match="expected the number of a camera"):
+        live_source.Source(source, 5, (10, 10, 3))
 
 
 def test_options_for_files_are_refused(project, tmp_path):
@@ -216,7 +216,7 @@ def free_port(kind):
 )
 def test_a_udp_sender_that_ends(project, match, tmp_path, monkeypatch, options, expected):
     """It can't say so: what it has sent is classified, to the last picture, and the run ends well."""
-    monkeypatch.setattr("vidclass.recording.live.ENDED", 2)
+    monkeypatch.setattr("vidclass.recording.live_source.ENDED", 2)
     address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     # It begins when the receiver has waited in vain for once, after the network has been compiled.
     sender = subprocess.Popen(
@@ -242,7 +242,7 @@ def test_a_udp_sender_that_ends(project, match, tmp_path, monkeypatch, options, 
         stdin=subprocess.DEVNULL,
     )
     with open(tmp_path / "said", "w", buffering=1) as said:
-        monkeypatch.setattr(live.sys, "stderr", said)
+        monkeypatch.setattr(live_source.sys, "stderr", said)
         result = run_with_stderr(
             said,
             match,
@@ -279,13 +279,13 @@ def run_with_stderr(stderr, *arguments):
 
 
 def test_a_udp_sender_that_never_begins(monkeypatch):
-    monkeypatch.setattr("vidclass.recording.live.ENDED", 1)
-    monkeypatch.setattr("vidclass.recording.live.SILENCE", 3)
+    monkeypatch.setattr("vidclass.recording.live_source.ENDED", 1)
+    monkeypatch.setattr("vidclass.recording.live_source.SILENCE", 3)
     address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     with pytest.raises(OSError, match=f"{address}: no picture for 3 s"):
-        list(live.Source(address, 8, (80, 96, 3), quiet=True))
+        list(live_source.Source(address, 8, (80, 96, 3), quiet=True))
     with pytest.raises(OSError, match="not opened"):  # at once, not after 3 s
-        list(live.Source("udp://256.0.0.1:9", 8, (80, 96, 3), quiet=True))
+        list(live_source.Source("udp://256.0.0.1:9", 8, (80, 96, 3), quiet=True))
 
 
 @pytest.fixture
@@ -337,7 +337,7 @@ def sent():
 )
 def test_larger_frames_than_allowed_are_refused(sent, size, limit, fits):
     """To the pixel: a decoder's own size of 1080 lines is 1088."""
-    source = live.Source(sent(size), 8, (80, 96, 3), quiet=True, limits=VideoLimits(max_pixels=limit))
+    source = live_source.Source(sent(size), 8, (80, 96, 3), quiet=True, limits=VideoLimits(max_pixels=limit))
     if fits:
         assert [frame.shape for frame in source] == [(80, 96, 3)] * 3
     else:
@@ -355,8 +355,8 @@ def test_huge_frames_are_shrunk_before_they_wait(sent, monkeypatch):
         seen.append(frame.shape if frame is not None else None)
         return frame
 
-    monkeypatch.setattr("vidclass.recording.live.read_ppm", watched)
-    assert len(list(live.Source(sent("6000x1000", 2), 8, (80, 96, 3), quiet=True))) == 2
+    monkeypatch.setattr("vidclass.recording.live_source.read_ppm", watched)
+    assert len(list(live_source.Source(sent("6000x1000", 2), 8, (80, 96, 3), quiet=True))) == 2
     assert seen == [(1000, 3840, 3)] * 2 + [None]
 
 
@@ -371,6 +371,6 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch):
     monkeypatch.setattr("vidclass.recording.live.take_groups", take)
     extractor = types.SimpleNamespace(extract_batch=lambda images: None)
     for shape in ((1080, 1920, 3), (720, 1280, 3), (80, 96, 3)):
-        source = live.Source("tcp://127.0.0.1:9", 25, shape)
+        source = live_source.Source("tcp://127.0.0.1:9", 25, shape)
         live.stream(source, live.LiveWindows(75, 3.0), None, extractor, ["a", "b"])
     assert asked == [1, 2, 5]

@@ -79,7 +79,8 @@ def test_names_that_are_no_text_are_drawn(name):
     """cv2.getTextSize crashes on half a surrogate pair: in another process, as it would end this one."""
     script = (
         "import sys, numpy as np; sys.path.insert(0, sys.argv[1]); from vidclass.recording import overlay\n"
-        "frame = np.zeros((96, 128, 3), np.uint8); overlay.draw_lines(frame, [ascii_name + ': 0.97'], [(9, 9, 9)])\n"
+        "frame = np.zeros((96, 128, 3), np.uint8); overlay.draw_lines(frame, [ascii_name + ': "
+        "0.97'], [(9, 9, 9)])\n"
         "print(frame.max())"
     ).replace("ascii_name", ascii(name) if len(name) < 9999 else "'W' * 20000")
     done = subprocess.run([sys.executable, "-c", script, ROOT], capture_output=True, text=True, timeout=60)

@@ -211,7 +211,8 @@ def test_a_browser_shows_it_without_a_network(make_clip, checkpoint, tmp_path, w
     ).write_text(f"""<iframe src="result.html" width="{width}" height="900"></iframe><script>
         onload = () => {{ const page = document.querySelector("iframe").contentDocument;
             document.title = [page.documentElement.scrollWidth, page.querySelectorAll("path").length,
-                [...page.images].every(image => image.naturalWidth == 160), page.title].join("|"); }}</script>""")
+                [...page.images].every(image => image.naturalWidth == 160), page.title].join("|"); }}
+            </script>""")
     said = subprocess.run(
         [
             "chromium",

@@ -13,29 +13,35 @@ from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, ROOT, run
 from data import DataSet
 from models import ResearchModel
 from vidclass.features.inception import load_network
+from vidclass.features.sequence_store import FolderStore
 
 # One process does all, so that what compiles slowly is compiled once.
 WHOLE_JOB = """
-import functools, sys
+import sys
 import numpy as np
 from vidclass.keras_loading import import_keras
 import_keras(and_tensorflow=True)
 import keras
-import clasify, extract_features, extractor, train
+import clasify, extract_features, train
 from data import DataSet
 from models import ResearchModel
+from vidclass.features import inception
+from vidclass.features.sequence_store import FolderStore
 arguments, other, video, results, random_weights = sys.argv[1:5], *sys.argv[5:]
-load_network = extractor.load_network
-extractor.load_network = functools.cache(lambda weights: load_network(random_weights))
-extractor.compile_network = functools.cache(extractor.compile_network)
+load_network = inception.load_network
+inception.load_network = lambda weights: load_network(random_weights)
 assert extract_features.main([*arguments, "--weights", "random", "--quiet"]) == 0
 assert train.main([*arguments, "--weights", "random", "--quiet", "--epochs", "3"]) == 0
 assert train.main([*arguments, "--weights", "random", "--quiet", "--epochs", "5", "--resume"]) == 0
+options = ("--no-video", "--export", "json", "--quiet")
 for name, checkpoint in (("own", "lstm-features.hdf5"), ("other", other)):
-    assert clasify.main([*arguments[:2], checkpoint, video, "--no-video", "--export", "json", "--quiet", "--output", f"{name}.avi"]) == 0
+    assert clasify.main([*arguments[:2], checkpoint, video, *options, "--output", f"{name}.avi"]) == 0
 dataset = DataSet(int(arguments[0]), int(arguments[1]), (int(arguments[2]), int(arguments[3]), 3))
-clips = np.stack([dataset.load_sequence(row, "random") for row in dataset.data])
-np.savez(results, own=ResearchModel.load("data/checkpoints/lstm-features.hdf5").predict(clips), other=ResearchModel.load(other).predict(clips), backend=keras.backend.backend())
+store = FolderStore(dataset, "random")
+clips = np.stack([store.load(row) for row in dataset.data])
+own = ResearchModel.load("data/checkpoints/lstm-features.hdf5").predict(clips)
+other = ResearchModel.load(other).predict(clips)
+np.savez(results, own=own, other=other, backend=keras.backend.backend())
 """
 
 
@@ -95,7 +101,8 @@ def test_a_backend_does_the_whole_job(project, match, random_weights, backend):
         np.testing.assert_allclose(np.load(path), expected, atol=1e-3 * expected.max(), rtol=0)
 
     dataset = DataSet(LENGTH, CLASSES, (*ARTICLE_ARGUMENTS[2:], 3), project / "data")
-    clips = np.stack([dataset.load_sequence(row, "random") for row in dataset.data])
+    store = FolderStore(dataset, "random")
+    clips = np.stack([store.load(row) for row in dataset.data])
     with np.load(match / "results.npz") as found:
         assert found["backend"] == backend
         # What one backend trained, this process, on TensorFlow, understands, and the other way round.
@@ -133,7 +140,10 @@ def test_a_backend_does_the_whole_job(project, match, random_weights, backend):
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_random_weights_are_the_same(tmp_path, random_weights, backend):
     pytest.importorskip(backend)
-    make = "import sys; from vidclass.features.inception import load_network; load_network('random').save_weights(sys.argv[1])"
+    make = (
+        "import sys; from vidclass.features.inception import load_network; "
+        "load_network('random').save_weights(sys.argv[1])"
+    )
     subprocess.run(
         [sys.executable, "-c", make, tmp_path / "own.weights.h5"],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": ROOT},

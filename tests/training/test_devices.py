@@ -11,8 +11,9 @@ import pytest
 from conftest import ARTICLE_ARGUMENTS, CLASSES, HEIGHT, LENGTH, ROOT, WIDTH, assert_one_line_error, run
 
 from data import DataSet
-from train import train
-from vidclass.training.batches import ClipSequences, batches
+from train import TrainOptions, train
+from vidclass.features.sequence_store import FolderStore
+from vidclass.training.batches import Batches, ClipSequences
 
 TRAIN = """
 import json, sys
@@ -21,14 +22,16 @@ import_keras(and_tensorflow=True)
 import keras
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()])
+    two = 2 * [tf.config.LogicalDeviceConfiguration()]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 length, classes, height, width, without_dropout = map(int, sys.argv[1:6])
 if without_dropout:
     for name in ("Dropout", "SpatialDropout1D"):
         setattr(keras.layers, name, lambda rate, layer=getattr(keras.layers, name): layer(0.0))
-import train
-history = train.train(length, classes, (height, width, 3), weights="random", epochs=4, batch_size=4, quiet=True, devices=sys.argv[6])
-json.dump(history["history"], open("history.json", "w"))
+from train import TrainOptions, train
+options = TrainOptions(weights="random", epochs=4, batch_size=4, quiet=True, devices=sys.argv[6])
+result = train(length, classes, (height, width, 3), options)
+json.dump(result.history, open("history.json", "w"))
 """
 
 
@@ -61,12 +64,12 @@ def test_two_devices_do_what_one_does(copy, monkeypatch):
     import keras
 
     for name in ("Dropout", "SpatialDropout1D"):
-        monkeypatch.setattr(keras.layers, name, lambda rate, layer=getattr(keras.layers, name): layer(0.0))
+        layer = getattr(keras.layers, name)
+        monkeypatch.setattr(keras.layers, name, lambda rate, layer=layer: layer(0.0))
     monkeypatch.chdir(copy)
     shutil.rmtree(copy / "data/checkpoints")
-    expected = train(
-        LENGTH, CLASSES, (HEIGHT, WIDTH, 3), weights="random", epochs=4, batch_size=4, quiet=True
-    )["history"]
+    options = TrainOptions(weights="random", epochs=4, batch_size=4, quiet=True)
+    expected = train(LENGTH, CLASSES, (HEIGHT, WIDTH, 3), options).history
     shutil.rmtree(copy / "data/checkpoints")
     agree(history(copy, "tensorflow", "all"), expected)
 
@@ -84,8 +87,8 @@ def test_a_batch_is_filled_up_without_a_say(copy):
     import keras
 
     dataset = DataSet(LENGTH, CLASSES, (HEIGHT, WIDTH, 3), copy / "data")
-    clips = ClipSequences(dataset, dataset.data[:10], "random")
-    whole, filled = batches(clips, 10)[0], batches(clips, 10, multiple=3)[0]
+    clips = ClipSequences(FolderStore(dataset, "random"), dataset.data[:10])
+    whole, filled = Batches(clips, 10)[0], Batches(clips, 10, multiple=3)[0]
     assert (
         len(whole[0]) == 10 and [len(part) for part in filled] == [12, 12, 12] and (filled[2][10:] == 0).all()
     )

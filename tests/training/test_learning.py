@@ -1,4 +1,4 @@
-"""learning.py on made-up sequences: batches, weights, augmentation, calibration, and that a network uses
+"""Made-up sequences: batches, weights, augmentation, calibration, and that a network uses
 time."""
 
 import os
@@ -10,9 +10,9 @@ from conftest import ROOT  # noqa: F401  (puts the scripts on the path)
 from data import DataSet
 from models import ResearchModel
 from vidclass.dataset.data_file import Clip, write_data_file
+from vidclass.features.sequence_store import FolderStore
 from vidclass.training.augmentation import augment
-from vidclass.training.batches import ClipSequences, class_weights, feature_statistics, predict
-from vidclass.training.batches import batches as make_batches
+from vidclass.training.batches import Batches, ClipSequences, class_weights, feature_statistics, predict
 from vidclass.training.calibration import apply_temperature, fit_temperature
 from vidclass.training.loop import set_aside
 
@@ -21,16 +21,16 @@ STEPS = 12
 
 @pytest.fixture
 def make_clips(tmp_path):
-    """make_clips(sequences, class names): Clips with these sequences on disk."""
+    """make_clips(sequences, class names): ClipSequences of clips that have these sequences on disk."""
 
     def make(sequences, names):
         rows = [("train", name, f"clip_{number:03d}", STEPS) for number, name in enumerate(names)]
         write_data_file(tmp_path, rows)
-        dataset = DataSet(sequences.shape[1], data_dir=tmp_path)
+        store = FolderStore(DataSet(sequences.shape[1], data_dir=tmp_path), "random")
         rows = [Clip(*row) for row in rows]
         for row, sequence in zip(rows, sequences):
-            dataset.save_sequence(row, "random", sequence)
-        return ClipSequences(dataset, rows, "random")
+            store.save(row, sequence)
+        return ClipSequences(store, rows)
 
     return make
 
@@ -45,7 +45,7 @@ def numbered(make_clips):
 
 
 def test_batches_hold_every_clip_once_in_another_order_each_epoch(numbered):
-    batches = make_batches(numbered, 4, seed=3)
+    batches = Batches(numbered, 4, seed=3)
     orders = []
     for epoch in range(3):
         batches.epoch = epoch
@@ -62,20 +62,20 @@ def test_batches_hold_every_clip_once_in_another_order_each_epoch(numbered):
     np.testing.assert_array_equal(
         batches[1][0][:, 0, 0] // 100, orders[0][4:8]
     )  # the same again, in any order of asking
-    in_order = make_batches(numbered, 4)
+    in_order = Batches(numbered, 4)
     assert np.concatenate([in_order[i][0] for i in range(3)])[:, 0, 0].tolist() == list(range(0, 1000, 100))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_features_that_are_no_numbers_are_named(make_clips, value):
-    """Also where augmentation shows other steps than the one that is spoilt. Large numbers are none of these."""
+    """Also where augmentation shows other steps than the damaged one. Large numbers are valid."""
     sequences = np.full((3, STEPS, 2048), 1e37, np.float32)
     sequences[1, 5, 7] = value
     clips = make_clips(sequences, ["a", "b", "a"])
     assert clips.load([0, 2]).max() == np.float32(1e37)
     for steps in (None, np.zeros((2, STEPS), int)):
         with pytest.raises(
-            ValueError, match="clip_001-12-features.npy: holds values that are no numbers .* delete it"
+            ValueError, match="clip_001-12-features.npy: holds values that are NaN or infinite; delete it"
         ):
             clips.load([0, 1], steps)
     with pytest.raises(ValueError, match="clip_001-12-features.npy"):
@@ -98,10 +98,8 @@ def test_augmentation_shows_a_part_of_the_clip_in_order():
 
 
 def test_augmented_batches_hold_the_steps_that_were_chosen(numbered):
-    plain = make_batches(numbered, 4, seed=3)
-    augmented = make_batches(
-        numbered, 4, seed=3, augment=lambda random, clips, steps: np.full((clips, steps), 2)
-    )
+    plain = Batches(numbered, 4, seed=3)
+    augmented = Batches(numbered, 4, seed=3, augment=lambda random, clips, steps: np.full((clips, steps), 2))
     for index in range(3):
         sequences, targets, weights = plain[index]
         shown, same_targets, same_weights = augmented[index]
@@ -111,8 +109,8 @@ def test_augmented_batches_hold_the_steps_that_were_chosen(numbered):
 
 
 def test_a_sequence_that_vanishes_is_named(numbered):
-    os.remove(numbered.dataset.get_sequence_path(numbered.rows[3], "random"))
-    with pytest.raises(ValueError, match=numbered.rows[3].name):
+    os.remove(numbered._store.path(numbered.clips[3]))
+    with pytest.raises(ValueError, match=numbered.clips[3].name):
         numbered.load([2, 3])
 
 
@@ -127,16 +125,16 @@ def test_feature_statistics(numbered):
 def test_the_temperature_that_made_the_labels_is_found(true_temperature):
     random = np.random.default_rng(0)
     logits = random.normal(0, 3, (4000, 3))
-    said = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    truth = np.array([random.choice(3, p=row) for row in apply_temperature(said, true_temperature)])
-    assert fit_temperature(np.eye(3)[truth], said) == pytest.approx(true_temperature, rel=0.1)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    truth = np.array([random.choice(3, p=row) for row in apply_temperature(probabilities, true_temperature)])
+    assert fit_temperature(np.eye(3)[truth], probabilities) == pytest.approx(true_temperature, rel=0.1)
 
 
 def test_few_clips_say_little_about_the_temperature():
     """Ten clips, all right at 0.9, would be likeliest at temperature 0, and all wrong at infinity."""
-    said = np.tile([0.9, 0.1], (10, 1))
-    assert 0.4 < fit_temperature(np.tile([1, 0], (10, 1)), said) < 1
-    assert 1 < fit_temperature(np.tile([0, 1], (10, 1)), said) < 8
+    probabilities = np.tile([0.9, 0.1], (10, 1))
+    assert 0.4 < fit_temperature(np.tile([1, 0], (10, 1)), probabilities) < 1
+    assert 1 < fit_temperature(np.tile([0, 1], (10, 1)), probabilities) < 8
     assert fit_temperature(np.tile([1, 0], (2, 1)), np.tile([1.0, 0.0], (2, 1))) == pytest.approx(1, abs=0.05)
 
 
@@ -146,7 +144,7 @@ def test_predictions_are_calibrated_and_in_order(numbered):
     plain = predict(model, numbered, batch_size=4)
     np.testing.assert_allclose(plain, model.model.predict(numbered.load(range(10)), verbose=0), rtol=1e-4)
     model.temperature = 2.0
-    empty = ClipSequences(numbered.dataset, [], "random")
+    empty = ClipSequences(numbered._store, [])
     np.testing.assert_allclose(predict(model, numbered), apply_temperature(plain, 2.0), rtol=1e-4)
     assert predict(model, empty).shape == (0, 2)
 

@@ -5,9 +5,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from data import DataSet
-from train import train
+from extract_features import ExtractionResult
+from train import TrainOptions, train
 from vidclass.dataset.data_file import Clip, write_data_file
+from vidclass.features.sequence_store import FolderStore
 from vidclass.training.metadata import Metadata, check_writable, parse_metadata
 
 GOOD = Metadata(
@@ -68,7 +69,7 @@ def listed(tmp_path, monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"seconds": seconds, "frames": 9000}))
 
-    monkeypatch.setattr("vidclass.keras_loading.import_keras", lambda **options: pytest.fail("training"))
+    monkeypatch.setattr("train.import_keras", lambda **options: pytest.fail("training"))
     return note
 
 
@@ -78,31 +79,32 @@ def listed(tmp_path, monkeypatch):
 def test_it_is_refused_before_anything_is_extracted(
     listed, tmp_path, monkeypatch, seq_length, seconds, mentions
 ):
-    monkeypatch.setattr(
-        "extract_features.extract_features", lambda *arguments, **options: pytest.fail("hours of work")
-    )
+    monkeypatch.setattr("train.extract_features", lambda *arguments, **options: pytest.fail("hours of work"))
     if seconds:
         listed(seconds)
     with pytest.raises(ValueError, match=mentions):
-        train(seq_length, 2, (80, 96, 3), tmp_path, weights="random")
+        train(seq_length, 2, (80, 96, 3), TrainOptions(tmp_path, "random"))
 
 
 def test_the_length_of_clips_is_checked_when_it_is_known(listed, tmp_path, monkeypatch):
     """The extraction may note another."""
-    monkeypatch.setattr("extract_features.extract_features", lambda *arguments, **options: listed(100000))
-    monkeypatch.setattr(DataSet, "missing_sequences", lambda *arguments: [])
+    monkeypatch.setattr(
+        "train.extract_features", lambda *arguments: listed(100000) or ExtractionResult(8, 0, 0)
+    )
+    monkeypatch.setattr(FolderStore, "missing", lambda *arguments: [])
     with pytest.raises(ValueError, match="clip_seconds is not between 0.001 and 86400.0; cut the clips"):
-        train(75, 2, (80, 96, 3), tmp_path, weights="random")
+        train(75, 2, (80, 96, 3), TrainOptions(tmp_path, "random"))
 
 
 def test_a_long_name_of_weights_is_cut(listed, tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr("vidclass.features.identity.weights_id", lambda weights: "abc")
     monkeypatch.setattr("vidclass.training.metadata._check", written.append)
-    monkeypatch.setattr(
-        "extract_features.extract_features",
-        lambda *arguments, **options: (_ for _ in ()).throw(OSError("begun")),
-    )
+
+    def begin(*arguments):
+        raise OSError("begun")
+
+    monkeypatch.setattr("train.extract_features", begin)
     with pytest.raises(OSError, match="begun"):
-        train(75, 2, (80, 96, 3), tmp_path, weights="x" * 300)
+        train(75, 2, (80, 96, 3), TrainOptions(tmp_path, "x" * 300))
     assert written[0].weights_name == "x" * 255

@@ -274,8 +274,8 @@ def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
 
 @pytest.mark.parametrize("name", ["lstm", "bilstm", "gru", "article"])
 def test_shapes_that_a_checkpoint_must_have_are_those_of_the_network(name):
-    model = ResearchModel(5, name, seq_length=3, features_length=16, units=4, dense=7)
-    found = weight_shapes(nb_classes=5, model=name, features_length=16, units=4, dense=7)
+    model = ResearchModel(5, name, seq_length=3, features_length=16, units=4)
+    found = weight_shapes(nb_classes=5, model=name, features_length=16, units=4, dense=model.dense)
     assert found == [tuple(weight.shape) for weight in model.model.weights]
 
 
@@ -361,7 +361,7 @@ def test_sequences_that_hold_no_numbers_are_named(copy):
     assert_one_line_error(
         result,
         1,
-        "Grey_test_1-8-features.npy: holds values that are no numbers",
+        "Grey_test_1-8-features.npy: holds values that are NaN or infinite",
         "delete it and run extract_features.py",
     )
     for split, name in (("test", "Grey_test_1"), ("train", "Grey_train_1")):

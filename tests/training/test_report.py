@@ -1,4 +1,4 @@
-"""report.py against numbers counted by hand and scikit-learn's, and its pages."""
+"""Metrics against numbers counted by hand and scikit-learn's, and its pages."""
 
 import json
 
@@ -8,7 +8,8 @@ import pytest
 from sklearn import metrics
 
 from vidclass.training.figures import draw_curves, write_report
-from vidclass.training.metrics import MISTAKES, compute_metrics
+from vidclass.training.loop import Fit
+from vidclass.training.metrics import MISTAKES, Predictions, compute_metrics
 
 CLASSES = ["Commercial", "Football", "News"]
 TRUTH = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
@@ -29,7 +30,7 @@ NAMES = [f"clip_{number}" for number in range(10)]
 
 @pytest.fixture
 def evaluation():
-    return compute_metrics(TRUTH, PROBABILITIES, CLASSES, NAMES)
+    return compute_metrics(Predictions(TRUTH, PROBABILITIES, CLASSES, NAMES))
 
 
 def test_metrics_counted_by_hand(evaluation):
@@ -63,7 +64,7 @@ def test_metrics_counted_by_hand(evaluation):
 def test_metrics_of_scikit_learn():
     random = np.random.default_rng(0)
     truth, probabilities = random.integers(0, 4, 200), random.dirichlet([0.5] * 4, 200)
-    found = compute_metrics(truth, probabilities, list("abcd"), [""] * 200)
+    found = compute_metrics(Predictions(truth, probabilities, list("abcd"), [""] * 200))
     predicted = probabilities.argmax(1)
     assert found["accuracy"] == metrics.accuracy_score(truth, predicted)
     assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, predicted))
@@ -79,23 +80,21 @@ def test_expected_calibration_error():
     """100 clips at 0.75 of which half are right, 100 at 0.95 of which 90 are right: (0.25 + 0.05) / 2."""
     probabilities = np.repeat([[0.75, 0.25], [0.95, 0.05]], 100, axis=0)
     truth = np.repeat([0, 1, 0, 1], [50, 50, 90, 10])
-    assert compute_metrics(truth, probabilities, ["a", "b"], [""] * 200)[
-        "expected_calibration_error"
-    ] == pytest.approx(0.15)
-    certain = np.repeat([[1.0, 0.0]], 10, axis=0)
-    assert compute_metrics([0] * 10, certain, ["a", "b"], [""] * 10)["expected_calibration_error"] == 0
+    found = compute_metrics(Predictions(truth, probabilities, ["a", "b"], [""] * 200))
+    assert found["expected_calibration_error"] == pytest.approx(0.15)
+    certain = Predictions([0] * 10, np.repeat([[1.0, 0.0]], 10, axis=0), ["a", "b"], [""] * 10)
+    assert compute_metrics(certain)["expected_calibration_error"] == 0
 
 
 def test_no_clips():
     with pytest.raises(ValueError, match="no clips to evaluate"):
-        compute_metrics([], np.zeros((0, 2)), ["a", "b"], [])
+        compute_metrics(Predictions([], np.zeros((0, 2)), ["a", "b"], []))
 
 
 def test_what_is_printed_and_written(tmp_path, capsys):
     folder = tmp_path / "data" / "reports"
-    returned = write_report(
-        str(folder), "data/checkpoints/lstm-features.hdf5", "test", TRUTH, PROBABILITIES, CLASSES, NAMES
-    )
+    predictions = Predictions(TRUTH, PROBABILITIES, CLASSES, NAMES)
+    returned = write_report(str(folder), "data/checkpoints/lstm-features.hdf5", "test", predictions)
     printed = capsys.readouterr().out.splitlines()
     assert [line.split() for line in printed[1:4]] == [
         ["Commercial", "4", "1.000", "0.750", "0.857"],
@@ -126,9 +125,8 @@ def test_the_page_grows_with_the_classes_and_no_text_is_cut_off(tmp_path, classe
     probabilities[
         np.arange(5 * classes), np.where(np.arange(5 * classes) < mistakes, (truth + 1) % classes, truth)
     ] = 0.9
-    write_report(
-        str(tmp_path), "lstm.hdf5", "validation", truth, probabilities, names, [names[0] * 3] * (5 * classes)
-    )
+    predictions = Predictions(truth, probabilities, names, [names[0] * 3] * (5 * classes))
+    write_report(str(tmp_path), "lstm.hdf5", "validation", predictions)
     page = cv2.imread(str(tmp_path / "lstm-validation.png"))
     assert page is not None and page.std() > 5
     for edge in (page[:8], page[-8:], page[:, :8], page[:, -8:]):
@@ -137,5 +135,5 @@ def test_the_page_grows_with_the_classes_and_no_text_is_cut_off(tmp_path, classe
 
 def test_curves(tmp_path):
     history = {"loss": [1, 0.5], "val_loss": [1, 0.7], "accuracy": [0.5, 0.9], "val_accuracy": [0.5, 0.6]}
-    draw_curves(str(tmp_path / "reports" / "training.png"), history, 2, "Training of $x")
+    draw_curves(str(tmp_path / "reports" / "training.png"), Fit(history, 1, None, 2), "Training of $x")
     assert cv2.imread(str(tmp_path / "reports" / "training.png")).std() > 5

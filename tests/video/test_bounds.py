@@ -3,14 +3,13 @@
 import os
 import stat
 import struct
-import subprocess
 import threading
 
 import pytest
 from conftest import assert_one_line_error, run
+from helpers import ffmpeg
 
-from vidclass.video import ffmpeg
-from vidclass.video.ffmpeg import find_ffmpeg
+from vidclass.video.ffmpeg import passthrough
 from vidclass.video.limits import frame_limit
 from vidclass.video.mp4_header import check_header
 from vidclass.video.probe import count_frames, probe
@@ -99,7 +98,7 @@ def test_honest_edit_lists_and_fragments_are_read(make_clip, tmp_path):
         place = 0 if path == edited else 4
         command = ["-i", clip, "-c", "copy"]
         command[place:place] = options
-        subprocess.run([find_ffmpeg(), "-v", "error", *command, path], check=True)
+        ffmpeg(*command, path)
         assert len(list(FrameReader(path))) == count_frames(path) == (67 if path == edited else 100)
 
 
@@ -161,7 +160,7 @@ def test_an_ffmpeg_that_is_stuck_is_ended(make_clip, tmp_path, monkeypatch):
     share."""
     clip = make_clip("data/train/A/a.mp4")
     info = probe(clip)
-    ffmpeg.passthrough()  # asked once
+    passthrough()  # asked once
     stuck = tmp_path / "ffmpeg"
     stuck.write_text("#!/bin/sh\nexec sleep 600\n")
     stuck.chmod(stuck.stat().st_mode | stat.S_IXUSR)

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import count_frames
+from helpers import ffmpeg
 
 from vidclass.recording.kept_copy import keep, kept_name
 from vidclass.recording.segments import Segment, Timeline
@@ -20,29 +21,13 @@ def recording(tmp_path_factory):
     """20 s, key frames every second. Each 2 s have their own luminance (40, 60, ...) and tone (300, 500, ...
     Hz)."""
     path = tmp_path_factory.mktemp("recording") / "match.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "color=black:size=64x48:rate=25:duration=20,format=yuv444p,geq=lum='40+20*floor(N/50)':cb=128:cr=128",
-            "-f",
-            "lavfi",
-            "-i",
-            "aevalsrc='0.5*sin(2*PI*(300+200*floor(t/2))*t)':sample_rate=16000:duration=20",
-            "-g",
-            "25",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-            "-shortest",
-            path,
-        ],
-        check=True,
+    ffmpeg(
+        "-f lavfi -i",
+        "color=black:size=64x48:rate=25:duration=20,format=yuv444p,geq=lum='40+20*floor(N/50)':cb=128:cr=128",
+        "-f lavfi -i",
+        "aevalsrc='0.5*sin(2*PI*(300+200*floor(t/2))*t)':sample_rate=16000:duration=20",
+        "-g 25 -pix_fmt yuv420p -c:a aac -shortest",
+        path,
     )
     return path
 
@@ -55,33 +40,14 @@ def parts_seen(path, played=False):
         if played
         else (*passthrough(), "-vf", "format=gray,crop=1:1:32:24")
     )
-    pipe = subprocess.run(
-        [find_ffmpeg(), "-v", "error", "-i", path, *timing, "-f", "rawvideo", "-"],
-        capture_output=True,
-        check=True,
-    ).stdout
+    pipe = ffmpeg("-i", path, *timing, "-f rawvideo -", capture_output=True).stdout
     return [round((value * 219 / 255 + 16 - 40) / 20) for value in pipe]
 
 
 def parts_heard(path, step=0.04):
     """The same of each 0.04 s of the sound, by its strongest frequency."""
-    raw = subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            path,
-            "-af",
-            "aresample=16000:async=1:first_pts=0",
-            "-ac",
-            "1",
-            "-f",
-            "f32le",
-            "-",
-        ],
-        capture_output=True,
-        check=True,
+    raw = ffmpeg(
+        "-i", path, "-af aresample=16000:async=1:first_pts=0 -ac 1 -f f32le -", capture_output=True
     ).stdout
     samples = np.frombuffer(raw, np.float32)
     size = round(16000 * step)
@@ -154,28 +120,8 @@ def test_names_of_copies():
 def test_the_result_keeps_the_sound(recording, tmp_path, delay):
     """In step, also where the picture begins later than the sound."""
     source = tmp_path / "source.mkv"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-itsoffset",
-            str(delay),
-            "-i",
-            recording,
-            "-i",
-            recording,
-            "-map",
-            "0:v",
-            "-map",
-            "1:a",
-            "-c",
-            "copy",
-            "-t",
-            "6",
-            source,
-        ],
-        check=True,
+    ffmpeg(
+        "-itsoffset", str(delay), "-i", recording, "-i", recording, "-map 0:v -map 1:a -c copy -t 6", source
     )
     frames = list(FrameReader(source))
     with VideoWriter(tmp_path / "result.avi", Fraction(25), sound=source) as writer:

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import count_frames
+from helpers import ffmpeg
 from test_cutting import agree, parts_heard, parts_seen, recording  # noqa: F401
 
 from vidclass.recording.windows import set_times
@@ -26,23 +27,7 @@ def decoded(path):
     """(frames as ffmpeg decodes them, uint8 RGB, what it says of the file)."""
     said = subprocess.run([find_ffmpeg(), "-hide_banner", "-i", path], capture_output=True, text=True).stderr
     width, height = map(int, re.search(r"Video: .*?, (\d+)x(\d+)", said).groups())
-    raw = subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            path,
-            *passthrough(),
-            "-pix_fmt",
-            "rgb24",
-            "-f",
-            "rawvideo",
-            "-",
-        ],
-        capture_output=True,
-        check=True,
-    ).stdout
+    raw = ffmpeg("-i", path, *passthrough(), "-pix_fmt rgb24 -f rawvideo -", capture_output=True).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3), said
 
 
@@ -90,28 +75,8 @@ def test_each_container_has_every_frame_at_its_size_and_rate(tmp_path, extension
 def test_the_sound_stays_in_step(recording, tmp_path, extension, delay):  # noqa: F811
     """Of a recording with a sampling rate of 16 kHz; also where the picture begins later than the sound."""
     source, path = tmp_path / "source.mkv", tmp_path / f"result.{extension}"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-itsoffset",
-            str(delay),
-            "-i",
-            recording,
-            "-i",
-            recording,
-            "-map",
-            "0:v",
-            "-map",
-            "1:a",
-            "-c",
-            "copy",
-            "-t",
-            "6",
-            source,
-        ],
-        check=True,
+    ffmpeg(
+        "-itsoffset", str(delay), "-i", recording, "-i", recording, "-map 0:v -map 1:a -c copy -t 6", source
     )
     frames = list(FrameReader(source))
     with VideoWriter(path, Fraction(25), sound=source) as writer:
@@ -188,7 +153,7 @@ def delays(path):
 def test_a_gif_is_as_long_as_its_frames_say(tmp_path, name):
     source, options = GIFS[name]
     gif, path = tmp_path / "a.gif", tmp_path / "result.avi"
-    subprocess.run([find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", source, *options, gif], check=True)
+    ffmpeg("-f lavfi -i", source, *options, gif)
     reader, expected = FrameReader(gif), delays(gif)
     with VideoWriter(path, reader.info.fps) as writer:
         for frame in reader:
@@ -205,20 +170,13 @@ def test_a_gif_is_as_long_as_its_frames_say(tmp_path, name):
 def test_a_video_whose_header_has_another_rate_lasts_as_long_as_its_frames(make_clip, tmp_path):
     """Frames at 25 per second, then 5."""
     path = tmp_path / "vfr.mkv"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            make_clip("a.mp4", seconds=4),
-            "-vf",
-            "select='lt(t,1)+not(mod(n,5))'",
-            passthrough()[0],
-            "vfr",
-            path,
-        ],
-        check=True,
+    ffmpeg(
+        "-i",
+        make_clip("a.mp4", seconds=4),
+        "-vf select='lt(t,1)+not(mod(n,5))'",
+        passthrough()[0],
+        "vfr",
+        path,
     )
     reader = FrameReader(path)
     frames = len(list(reader))
@@ -237,24 +195,11 @@ def test_a_video_whose_header_has_another_rate_lasts_as_long_as_its_frames(make_
 @pytest.mark.parametrize("layout, channels", [("mono", 1), ("stereo", 2), ("5.1", 6)])
 def test_the_sound_of_a_file(tmp_path, layout, channels):
     path = tmp_path / "a.mkv"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "color=size=64x48:duration=1",
-            "-f",
-            "lavfi",
-            "-i",
-            f"anullsrc=channel_layout={layout}:sample_rate=32000:duration=1",
-            "-c:a",
-            "pcm_s16le",
-            path,
-        ],
-        check=True,
+    ffmpeg(
+        "-f lavfi -i color=size=64x48:duration=1 -f lavfi -i",
+        f"anullsrc=channel_layout={layout}:sample_rate=32000:duration=1",
+        "-c:a pcm_s16le",
+        path,
     )
     assert audio_format(path) == (32000, channels)
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import variable_rate
+from helpers import ffmpeg
 
 from vidclass.recording import html_report
 from vidclass.recording.kept_copy import keep
@@ -56,29 +57,16 @@ KINDS = {
 }
 
 
-def ffmpeg(*arguments):
-    subprocess.run([find_ffmpeg(), "-nostdin", "-v", "error", "-y", *map(str, arguments)], check=True)
-
-
 @pytest.fixture(scope="session")
 def master(tmp_path_factory):
     path = tmp_path_factory.mktemp("numbered") / "master.mkv"
     ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
+        "-f lavfi -i",
         f"color=black:size={16 * BITS}x48:rate=25:duration={SECONDS},format=gray,"
         "geq=lum='16+219*mod(floor(N/pow(2,floor(X/16))),2)'",
-        "-f",
-        "lavfi",
-        "-i",
+        "-f lavfi -i",
         f"sine=duration={SECONDS}",
-        "-c:v",
-        "ffv1",
-        "-pix_fmt",
-        "yuv420p",
-        "-c:a",
-        "pcm_s16le",
+        "-c:v ffv1 -pix_fmt yuv420p -c:a pcm_s16le",
         path,
     )
     return path
@@ -149,7 +137,7 @@ def test_clips_are_exact(recording, tmp_path, name):
 def test_clips_of_a_recording_with_an_edit_list(recording, tmp_path):
     """A copy from 3.32 s on: the frames since the key frame are in it, and an edit list hides them."""
     path = tmp_path / "edited.mp4"
-    ffmpeg("-ss", "3.3", "-i", recording("b.mp4"), "-c", "copy", path)
+    ffmpeg("-ss 3.3 -i", recording("b.mp4"), "-c copy", path)
     assert numbers(path) == list(range(83, 25 * SECONDS))
     for start in (0, 222, 400):
         ClipCutter(path, Fraction(25)).cut(Fraction(start, 25), 10, tmp_path / "clip.mp4")
@@ -175,58 +163,26 @@ def late(tmp_path_factory):
     are white, and there is a tone as long as they are shown. The same packets in Matroska."""
     path = tmp_path_factory.mktemp("late") / "late.ts"
     ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
+        "-f lavfi -i",
         "color=black:size=64x48:rate=25:duration=8,geq=lum='if(between(N,75,99),235,16)':cb=128:cr=128",
-        "-f",
-        "lavfi",
-        "-i",
+        "-f lavfi -i",
         "aevalsrc='between(t,3.8,4.8)*sin(2*PI*1000*t)':sample_rate=48000:duration=8.8",
-        "-filter_complex",
-        "[0:v]setpts=PTS+0.8/TB[v]",
-        "-map",
-        "[v]",
-        "-map",
-        "1:a",
+        "-filter_complex [0:v]setpts=PTS+0.8/TB[v] -map [v] -map 1:a",
         *H264,
-        "-g",
-        "25",
-        "-bf",
-        "0",
-        "-c:a",
-        "mp2",
+        "-g 25 -bf 0 -c:a mp2",
         path,
     )
-    ffmpeg("-i", path, "-c", "copy", path.with_suffix(".mkv"))
+    ffmpeg("-i", path, "-c copy", path.with_suffix(".mkv"))
     return path
 
 
 def white_and_tone(path):
     """(when a video is white, when a tone is heard), each as (start, end) in seconds of a player."""
-    raw = subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            path,
-            "-map",
-            "0:v",
-            "-map",
-            "0:a?",
-            "-c:a",
-            "copy",
-            "-vf",
-            "fps=100:start_time=0,format=gray,scale=1:1",
-            "-f",
-            "nut",
-            "-c:v",
-            "rawvideo",
-            "-",
-        ],
+    raw = ffmpeg(
+        "-i",
+        path,
+        "-map 0:v -map 0:a? -c:a copy -vf fps=100:start_time=0,format=gray,scale=1:1 -f nut -c:v rawvideo -",
         capture_output=True,
-        check=True,
     ).stdout
     gray = subprocess.run(
         [find_ffmpeg(), "-v", "error", "-f", "nut", "-i", "-", "-map", "0:v", "-f", "rawvideo", "-"],
@@ -235,33 +191,12 @@ def white_and_tone(path):
         check=True,
     ).stdout
     white = np.flatnonzero(np.frombuffer(gray, np.uint8) > 128) / 100
-    sound = subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-i",
-            path,
-            "-map",
-            "0:v",
-            "-map",
-            "0:a",
-            "-c:v",
-            "copy",
-            "-af",
-            "aresample=async=1:first_pts=0",
-            "-ac",
-            "1",
-            "-ar",
-            "8000",
-            "-c:a",
-            "pcm_s16le",
-            "-f",
-            "nut",
-            "-",
-        ],
+    sound = ffmpeg(
+        "-i",
+        path,
+        "-map 0:v -map 0:a -c:v copy",
+        "-af aresample=async=1:first_pts=0 -ac 1 -ar 8000 -c:a pcm_s16le -f nut -",
         capture_output=True,
-        check=True,
     ).stdout
     pcm = subprocess.run(
         [find_ffmpeg(), "-v", "error", "-f", "nut", "-i", "-", "-map", "0:a", "-f", "s16le", "-"],
@@ -357,9 +292,7 @@ def test_a_rate_that_varies_from_the_beginning_on(recording, tmp_path):
     ffmpeg(
         "-i",
         recording("b.mp4"),
-        "-an",
-        "-vf",
-        "select='lt(mod(n,50),25)+not(mod(n,5))'",
+        "-an -vf select='lt(mod(n,50),25)+not(mod(n,5))'",
         *variable_rate(),
         *H264,
         path,
@@ -370,21 +303,7 @@ def test_a_rate_that_varies_from_the_beginning_on(recording, tmp_path):
 
 def test_where_there_is_no_picture_no_clip_is_cut(recording, tmp_path):
     path = tmp_path / "late.mkv"
-    ffmpeg(
-        "-i",
-        recording("b.mp4"),
-        "-itsoffset",
-        "3",
-        "-i",
-        recording("b.mp4"),
-        "-map",
-        "1:v",
-        "-map",
-        "0:a",
-        "-c",
-        "copy",
-        path,
-    )
+    ffmpeg("-i", recording("b.mp4"), "-itsoffset 3 -i", recording("b.mp4"), "-map 1:v -map 0:a -c copy", path)
     cutter = ClipCutter(path, Fraction(25))
     with pytest.raises(ValueError, match="late.mkv: its picture begins at 3.0"):
         cutter.cut(Fraction(1), 10, tmp_path / "clip.mp4")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import count_frames, variable_rate
+from helpers import ffmpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,28 +170,8 @@ def test_no_video(tmp_path, content):
 def test_sound_only_with_a_cover_picture_is_no_video(make_clip, tmp_path):
     cover = make_clip("cover.png", 0.04, extra=("-frames:v", "1"))
     song = tmp_path / "song.mp4"
-    subprocess.run(
-        [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=1",
-            "-i",
-            cover,
-            "-map",
-            "0",
-            "-map",
-            "1",
-            "-c:v",
-            "copy",
-            "-disposition:v:0",
-            "attached_pic",
-            song,
-        ],
-        check=True,
+    ffmpeg(
+        "-f lavfi -i sine=duration=1 -i", cover, "-map 0 -map 1 -c:v copy -disposition:v:0 attached_pic", song
     )
     with pytest.raises(ValueError, match="song.mp4|no video stream"):
         list(FrameReader(song))
@@ -243,10 +224,9 @@ def test_writes_the_shape_of_pixels(tmp_path):
 def test_a_failed_result_leaves_nothing_behind(tmp_path):
     old = tmp_path / "result.avi"
     old.write_bytes(b"an earlier result")
-    with pytest.raises(RuntimeError):
-        with VideoWriter(old, Fraction(25)) as writer:
-            writer.write(np.zeros((48, 64, 3), np.uint8))
-            raise RuntimeError
+    with pytest.raises(RuntimeError), VideoWriter(old, Fraction(25)) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+        raise RuntimeError
     assert old.read_bytes() == b"an earlier result" and os.listdir(tmp_path) == ["result.avi"]
 
 

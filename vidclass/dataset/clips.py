@@ -6,40 +6,40 @@ import re
 from typing import NamedTuple
 
 from vidclass import atomic, names
-from vidclass.dataset.data_file import SPLITS, command, no_folder, read_data_file
+from vidclass.dataset.data_file import SPLITS, Clip, command, missing_folder_message, read_data_file
 from vidclass.dataset.frames_note import frame_path, read_frames_note
 from vidclass.names import CLIP_NAME_BYTES
 
-MAX_FRAMES = 100_000  # of a clip: more than an hour
 OURS = re.compile(r"-(\d{4,}\.jpg|frames\.json)\Z")  # how the names of frames and of the notes on them end
-# Of the containers that video.FORMATS opens. Other clips are split with extract_files.py, which is told any
-# extension.
+# Of the containers that vidclass.video.ffmpeg.FORMATS opens. Other clips are split with extract_files.py,
+# which takes any extension.
 EXTENSIONS = frozenset(
-    "mp4 m4v mov qt 3gp 3g2 f4v avi divx mkv mk3d webm mpg mpeg mpe m1v m2v vob ts mts m2ts m2t trp wmv asf flv ogv ogm mxf gxf "
-    "dv nut ivf obu h264 264 h265 265 hevc vc1 y4m gif wtv rm rmvb".split()
+    "mp4 m4v mov qt 3gp 3g2 f4v avi divx mkv mk3d webm mpg mpeg mpe m1v m2v vob ts mts m2ts m2t trp wmv asf "
+    "flv ogv ogm mxf gxf dv nut ivf obu h264 264 h265 265 hevc vc1 y4m gif wtv rm rmvb".split()
 )
 
 
 class Found(NamedTuple):
     """What lies in the folders of the classes."""
 
-    clips: list  # of ((split, class, name), path), sorted
-    problems: dict  # path of a clip that can't be used: a line that says why
-    left_out: list  # lines on what is no clip, but may have been meant to be one
-    unreadable: list  # lines on folders that can't be read
+    clips: list[tuple[tuple[str, str, str], str]]  # ((split, class, name), path), sorted
+    problems: dict[str, str]  # path of a clip that can't be used: a line that says why
+    left_out: list[str]  # lines on what is not a clip, but may have been meant to be one
+    unreadable: list[str]  # lines on folders that can't be read
 
 
-def find_clips(data_dir, extension=None):
-    """All clips with an extension ("mp4", ".MP4"), or with any of EXTENSIONS (None), as Found. Raises
-    FileNotFoundError if there are none."""
+def find_clips(data_dir: str | os.PathLike, extension: str | None = None) -> Found:
+    """All clips with an extension ("mp4", ".MP4"), or with any of EXTENSIONS (None). Raises FileNotFoundError
+    if there are none."""
     wanted = frozenset([extension.lower().lstrip(".")]) if extension else EXTENSIONS
-    found, others = Found([], {}, [], []), {}
+    found = Found([], {}, [], [])
+    others: dict[str, list[str]] = {}  # extension: paths of files that are not wanted
     for split in SPLITS:
         root = os.path.join(data_dir, split)
-        for class_name, path in _entries(root, found, others, wanted, of_split=True):
+        for class_name, folder in _entries(root, found, others, wanted, of_split=True):
             with contextlib.suppress(PermissionError):  # of which _entries tells
-                atomic.remove_stale_temporaries(path)
-            for file, path in _entries(path, found, others, wanted):
+                atomic.remove_stale_temporaries(folder)
+            for file, path in _entries(folder, found, others, wanted):
                 clip = (split, class_name, os.path.splitext(file)[0])
                 try:
                     check_clip_name(clip[2])
@@ -47,7 +47,7 @@ def find_clips(data_dir, extension=None):
                 except ValueError as error:
                     found.problems[path] = f"{path}: left out, {error}"
     found.problems.update(
-        (path, same_stem_message(path, twin)) for path, twin in find_same_stem_clips(data_dir, found.clips)
+        (path, same_stem_message(path, other)) for path, other in find_same_stem_clips(data_dir, found.clips)
     )
     unknown = {ending: paths for ending, paths in others.items() if ending not in EXTENSIONS}
     if unknown and not extension:
@@ -61,11 +61,11 @@ def _entries(folder, found, others, wanted, of_split=False):
     """[(name, path)] of the class folders in a split's folder, or else of the wanted clips in a class's
     folder. What is neither and not ours goes to `found` and, by its extension, to `others`."""
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(folder) as listed:
             entries = sorted(
                 (
                     entry
-                    for entry in entries
+                    for entry in listed
                     if not entry.name.startswith(".") and (of_split or not OURS.search(entry.name))
                 ),
                 key=lambda entry: entry.name,
@@ -94,7 +94,7 @@ def _entries(folder, found, others, wanted, of_split=False):
         elif of_split:
             if ending in wanted | EXTENSIONS:
                 found.left_out.append(
-                    f"{path}: left out, it lies in no class's folder; move it into "
+                    f"{path}: left out, it does not lie in a class's folder; move it into "
                     f"{os.path.join(folder, '<Class>')}"
                 )
         elif ending in wanted:
@@ -126,7 +126,7 @@ def _unknown_text(data_dir, unknown):
     ending = next(iter(unknown))
     cure = command(data_dir, f"extract_files.py {ending}") if ending else "give them one"
     return (
-        f"{unknown[ending][0]}: left out with all whose extension is none of a video's that is known "
+        f"{unknown[ending][0]}: left out with all whose extension is not known to be a video's "
         f"({_counted(unknown)}); if they are videos: {cure}"
     )
 
@@ -134,7 +134,7 @@ def _unknown_text(data_dir, unknown):
 def _nothing_text(data_dir, extension, found, others):
     dotted = f".{extension.lower().lstrip('.')} " if extension else ""
     videos = {ending: paths for ending, paths in others.items() if ending in EXTENSIONS}
-    reasons = [no_folder(data_dir), *found.unreadable, *found.left_out]
+    reasons = [missing_folder_message(data_dir), *found.unreadable, *found.left_out]
     reasons = [reason for reason in reasons if reason]
     more = f" and {len(reasons) - 1} more like it" if len(reasons) > 1 else ""
     return (
@@ -143,7 +143,7 @@ def _nothing_text(data_dir, extension, found, others):
     )
 
 
-def check_clip_name(name):
+def check_clip_name(name: str) -> None:
     """Raises ValueError, with the reason, if the files that are made of a clip of this name can't have their
     names."""
     try:
@@ -152,30 +152,30 @@ def check_clip_name(name):
         raise ValueError(f"its name can't be used: without extension {error}") from None
 
 
-def find_same_stem_clips(data_dir, clips):
-    """Clips that can't be told apart by their name without extension: a list of (path, path of the other).
-    clips: of Found."""
-    paths = {}  # clip: the files of that name, "a.mp4" and "a.MP4"
+def find_same_stem_clips(data_dir: str | os.PathLike, clips: list) -> list[tuple[str, str]]:
+    """Clips whose names differ in the extension only, so that their frames would have the same names: a list
+    of (path, path of the other). clips: of Found."""
+    paths: dict[tuple, list[str]] = {}  # clip: the files of that name, "a.mp4" and "a.MP4"
     for clip, path in clips:
         paths.setdefault(clip, []).append(path)
-    twins = []
+    found = []
     for clip, path in clips:
         others = [other for other in paths[clip] if other != path]
         note = read_frames_note(data_dir, clip)
         if note and not others:  # the frames that are there may be of a file with another extension
-            noted = os.path.join(os.path.dirname(path), note["clip"] or "")
+            noted = os.path.join(os.path.dirname(path), note.clip or "")
             others = [noted] if noted != path and os.path.isfile(noted) else []
         if others:
-            twins.append((path, others[0]))
-    return twins
+            found.append((path, others[0]))
+    return found
 
 
-def same_stem_message(path, twin):
-    """A line on a clip of find_twins."""
-    return f"{path}: left out, {twin} beside it would have frames of the same names; rename one"
+def same_stem_message(path: str, other: str) -> str:
+    """A line on a pair of find_same_stem_clips."""
+    return f"{path}: left out, {other} beside it would have frames of the same names; rename one"
 
 
-def split_rows(data_dir):
+def split_rows(data_dir: str | os.PathLike) -> list[Clip]:
     """The rows of an earlier data_file.csv whose frames are still there."""
     try:
         rows = read_data_file(data_dir)

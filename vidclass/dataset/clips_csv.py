@@ -15,7 +15,7 @@ from typing import NamedTuple
 from vidclass import atomic
 from vidclass.dataset.data_file import SPLITS, read_data_file, write_data_file
 from vidclass.dataset.frames_note import frame_path, frames_note_path, read_frames_note
-from vidclass.features.sequence_store import forget_sequences
+from vidclass.dataset.sequence_files import forget_sequences
 from vidclass.names import check_name
 
 CLIPS_FILE = "clips.csv"  # where cut_clips.py notes what it cut from which recording
@@ -93,7 +93,7 @@ def find_recording(cuts: Iterable[Cut], path: str | os.PathLike, mark: str) -> t
     return same, namesakes
 
 
-def read(data_dir: str) -> list[Cut]:
+def read_cuts(data_dir: str) -> list[Cut]:
     """The rows of clips.csv, a list of Cut. Raises ValueError, naming the line, if one is damaged."""
     path = os.path.join(data_dir, CLIPS_FILE)
     if not os.path.exists(path):
@@ -135,12 +135,12 @@ def _check(row):
     return cut._replace(frames=int(frames))
 
 
-def write(data_dir: str, cuts: Iterable[Cut]) -> None:
+def write_cuts(data_dir: str, cuts: Iterable[Cut]) -> None:
     """Writes clips.csv, sorted, whole or not at all."""
     atomic.write_text(os.path.join(data_dir, CLIPS_FILE), atomic.csv_text(sorted(cuts)))
 
 
-def remove(data_dir: str, cuts: Sequence[Cut]) -> None:
+def remove_cuts(data_dir: str, cuts: Sequence[Cut]) -> None:
     """Deletes clips and all that was made of them: rows of data_file.csv, features, notes, frames, at last
     the files.
 
@@ -148,7 +148,7 @@ def remove(data_dir: str, cuts: Sequence[Cut]) -> None:
     again.
     """
     notes = {cut: read_frames_note(data_dir, cut) for cut in cuts}
-    own = [cut for cut, note in notes.items() if note is None or note.get("clip") == f"{cut.name}.mp4"]
+    own = [cut for cut, note in notes.items() if note is None or note.clip == f"{cut.name}.mp4"]
     _unlist(data_dir, {cut[:3] for cut in own})
     forget_sequences(data_dir, *own)
     for cut in own:

@@ -43,7 +43,7 @@ class Stretch(NamedTuple):
         return range(self.first, self.stop - frames + 1, frames)
 
 
-def merge(labels: Iterable[Label]) -> list[Label]:
+def merge_touching(labels: Iterable[Label]) -> list[Label]:
     """The labels, in their order; those of one class that touch become one."""
     merged: list[Label] = []
     for label in labels:
@@ -70,7 +70,7 @@ def find_stretches(labels: Iterable[Label], fps: Fraction) -> list[Stretch]:
             first_frame(label.start),
             first_frame(label.end),
         )
-        for label in merge(labels)
+        for label in merge_touching(labels)
     ]
 
 

@@ -11,14 +11,7 @@ from vidclass import atomic, platform, processes
 from vidclass.dataset import clips_csv
 from vidclass.dataset.clips import EXTENSIONS
 from vidclass.dataset.clips_csv import Cut, clip_path
-from vidclass.dataset.cut_plan import (
-    Numbers,
-    Recording,
-    Stretch,
-    choose_splits,
-    earlier_stretches,
-    plan_cuts,
-)
+from vidclass.dataset.cut_plan import Numbers, Recording, Stretch, choose_splits, earlier_stretches, plan_cuts
 from vidclass.dataset.data_file import Clip
 from vidclass.dataset.options import CutOptions
 from vidclass.dataset.outcome import Outcome
@@ -47,7 +40,7 @@ def make_plan(
     """Plans clips of so many frames from labelled stretches, knowing what was cut before. Raises ValueError,
     naming the file, if clips.csv is damaged or a class would get no clip at all."""
     data_dir = options.data_dir
-    known = clips_csv.read(data_dir)
+    known = clips_csv.read_cuts(data_dir)
     earlier, namesakes = clips_csv.find_recording(known, source.path, source.fingerprint)
     listed_before = set(earlier)
     too_short = check_lengths(
@@ -85,10 +78,10 @@ def replace_earlier(plan: CutPlan, data_dir: str) -> None:
     """Notes the plan in clips.csv, and removes the clips that no longer fit with all that was made of
     them."""
     # Before anything else, and with the clips that go: a run that was killed is taken up by the next one.
-    clips_csv.write(data_dir, [*plan.others, *plan.cuts, *plan.gone])
+    clips_csv.write_cuts(data_dir, [*plan.others, *plan.cuts, *plan.gone])
     if plan.gone:
-        clips_csv.remove(data_dir, plan.gone)
-        clips_csv.write(data_dir, [*plan.others, *plan.cuts])
+        clips_csv.remove_cuts(data_dir, plan.gone)
+        clips_csv.write_cuts(data_dir, [*plan.others, *plan.cuts])
 
 
 def cut_new(plan: CutPlan, options: CutOptions) -> list[Outcome]:

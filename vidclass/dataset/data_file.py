@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pandas
@@ -22,31 +23,31 @@ class Clip(NamedTuple):
     frames: int
 
 
-def data_file(data_dir):
+def data_file(data_dir: str | os.PathLike) -> str:
     """The path of data_file.csv."""
     return os.path.join(data_dir, "data_file.csv")
 
 
-def command(data_dir, text):
-    """How a script is called for a dataset, for messages: "python extract_files.py mp4", and where its folder
-    is not the usual one which."""
+def command(data_dir: str | os.PathLike, text: str) -> str:
+    """How a script is called for a dataset, for messages: "python extract_files.py mp4", with --data-dir
+    where that is not the default."""
     data_dir = os.fspath(data_dir)
     return f"python {text}" + (f" --data-dir {shlex.quote(data_dir)}" if data_dir != "data" else "")
 
 
-def no_folder(data_dir):
-    """What to say where a dataset's folder is not there: "there is no folder x; ...", else nothing."""
+def missing_folder_message(data_dir: str | os.PathLike) -> str:
+    """What to say if a dataset's folder is not there; "" if it is."""
     if os.path.isdir(data_dir):
         return ""
-    kind = "is no folder" if os.path.exists(data_dir) else "does not exist"
+    kind = "is not a folder" if os.path.exists(data_dir) else "does not exist"
     return f"the folder of the dataset, {os.fspath(data_dir)}, {kind}; give another --data-dir"
 
 
-def read_data_file(data_dir):
-    """The rows of data_file.csv as a list of Clip. Raises FileNotFoundError, or ValueError with the bad row."""
+def read_data_file(data_dir: str | os.PathLike) -> list[Clip]:
+    """The rows of data_file.csv. Raises FileNotFoundError, or ValueError with the bad row."""
     path = data_file(data_dir)
     if not os.path.exists(path):
-        lost = no_folder(data_dir)
+        lost = missing_folder_message(data_dir)
         raise FileNotFoundError(
             f"{path} is missing: {f'{lost}; else ' if lost else ''}"
             f"{command(data_dir, 'extract_files.py mp4')} makes it from the clips in "
@@ -67,7 +68,8 @@ def read_data_file(data_dir):
         return []
     except pandas.errors.ParserError as error:
         raise ValueError(
-            f"{path} is no table of four columns ({error}); mend or delete it and run extract_files.py again"
+            f"{path} is not a table of four columns ({error}); mend or delete it and run extract_files.py "
+            f"again"
         ) from None
     rows = []
     for number, row in enumerate(table.itertuples(index=False), 1):
@@ -83,13 +85,15 @@ def read_data_file(data_dir):
                 raise ValueError(
                     f"{path}, row {number}: {name!r} can't be the name of a class or clip: {error}"
                 ) from None
-        rows.append(Clip(*row[:3], int(row[3])))
+        rows.append(Clip(row[0], row[1], row[2], int(row[3])))
     return rows
 
 
-def choose_classes(rows, class_limit, data_dir):
+def choose_classes(
+    rows: Iterable[Clip], class_limit: int | None, data_dir: str | os.PathLike
+) -> tuple[list[str], list[str]]:
     """(the first class_limit classes of the rows in alphabetical order, the others). Raises ValueError if
-    fewer."""
+    there are fewer."""
     known = sorted({row.class_name for row in rows})
     if class_limit is not None and class_limit > len(known):
         raise ValueError(
@@ -99,6 +103,6 @@ def choose_classes(rows, class_limit, data_dir):
     return known[:limit], known[limit:]
 
 
-def write_data_file(data_dir, rows):
+def write_data_file(data_dir: str | os.PathLike, rows: Iterable[Sequence]) -> None:
     """Writes data_file.csv, sorted, whole or not at all."""
     atomic.write_text(data_file(data_dir), atomic.csv_text(sorted(Clip(*row) for row in rows)))

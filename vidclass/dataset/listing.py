@@ -1,44 +1,36 @@
 """Lists clips in data_file.csv without splitting them into frames."""
 
 import contextlib
+import os
 import sys
 
 from vidclass import parallel
 from vidclass.console import error_text, print
-from vidclass.dataset.clips import MAX_FRAMES, find_clips, split_rows
+from vidclass.dataset.clips import find_clips, split_rows
 from vidclass.dataset.data_file import Clip, read_data_file, write_data_file
-from vidclass.dataset.frames_note import is_unsplit, origin, read_frames_note, valid_note, write_note
-from vidclass.features.sequence_store import forget_sequences
+from vidclass.dataset.frames_note import origin, read_frames_note, valid_note, write_note
+from vidclass.dataset.sequence_files import forget_sequences
 from vidclass.progress import progress
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.probe import count_frames, probe
 
 
-def list_unsplit(data_dir, quiet=False):
-    """Lists all clips in data_file.csv without splitting them: with the frames that their headers tell.
-    Reading their features corrects them (sequences.load_video). Returns the number of clips and folders that
-    can't be read, named on stderr.
+def list_unsplit(
+    data_dir: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS, quiet: bool = False
+) -> int:
+    """Lists all clips in data_file.csv with the numbers of frames that their headers tell.
 
-    Raises FileNotFoundError if there are none.
+    Extracting their features corrects the numbers, see features/extraction.py. Returns the number of clips
+    and folders that can't be read, named on stderr. Raises FileNotFoundError if there are no clips.
     """
     found = find_clips(data_dir)
     problems = found.problems
-
-    def look(item):
-        clip, path = item
-        note = valid_note(data_dir, clip, path)
-        if note is None:
-            made_from, info = origin(data_dir, clip, path), probe(path)
-            # A header can tell any number; the clip's own is found out when it is decoded.
-            frames = min(info.frames or count_frames(path), MAX_FRAMES)
-            forget_sequences(data_dir, clip)
-            write_note(data_dir, clip, made_from, frames, info.fps, split=False)
-            return Clip(*clip, frames)
-        return Clip(*clip, note["frames"])
-
     rows = {row[:3]: row for row in split_rows(data_dir)}
-    with contextlib.closing(parallel.each(look, found.clips)) as looked:
+    with contextlib.closing(
+        parallel.each(lambda item: _list_clip(data_dir, item[0], item[1], limits), found.clips)
+    ) as listed:
         for (_, path), future in progress(
-            looked, total=len(found.clips), unit="clip", desc="Listing clips", quiet=quiet or not found.clips
+            listed, total=len(found.clips), unit="clip", desc="Listing clips", quiet=quiet or not found.clips
         ):
             try:
                 row = future.result()
@@ -51,12 +43,27 @@ def list_unsplit(data_dir, quiet=False):
     return len(problems) + len(found.unreadable)
 
 
-def relist(data_dir):
+def _list_clip(
+    data_dir: str | os.PathLike, clip: tuple[str, str, str], path: str, limits: VideoLimits
+) -> Clip:
+    """The row of a clip, of which a note is written if it has none."""
+    note = valid_note(data_dir, clip, path)
+    if note is not None:
+        return Clip(*clip, note.frames)
+    source, info = origin(data_dir, clip, path), probe(path, limits)
+    # A header can tell any number; the clip's own is found out when it is decoded.
+    frames = min(info.frames or count_frames(path, limits), limits.max_frames)
+    forget_sequences(data_dir, clip)
+    write_note(data_dir, clip, source, frames, info.fps, split=False)
+    return Clip(*clip, frames)
+
+
+def relist(data_dir: str | os.PathLike) -> None:
     """Writes data_file.csv again if clips that were not split have other numbers of frames than it says."""
     rows = read_data_file(data_dir)
-    notes = [read_frames_note(data_dir, row) for row in rows]
-    counted = [
-        row._replace(frames=note["frames"]) if is_unsplit(note) else row for row, note in zip(rows, notes)
-    ]
+    counted = []
+    for row in rows:
+        note = read_frames_note(data_dir, row)
+        counted.append(row._replace(frames=note.frames) if note is not None and not note.split else row)
     if counted != rows:
         write_data_file(data_dir, counted)

@@ -18,7 +18,7 @@ from vidclass.dataset.frames_note import (
     write_note,
 )
 from vidclass.dataset.outcome import Outcome
-from vidclass.features.sequence_store import forget_sequences
+from vidclass.dataset.sequence_files import forget_sequences
 from vidclass.video.ffmpeg import Ffmpeg
 from vidclass.video.images import split_into_frames
 from vidclass.video.limits import VideoLimits
@@ -35,7 +35,7 @@ def find_split(data_dir: str, clips: Iterable[ClipFile]) -> dict[tuple, Clip]:
         note = valid_note(data_dir, clip, path)
         if not note or is_unsplit(note):
             continue
-        frames, there = note["frames"], listing(os.path.dirname(path))
+        frames, there = note.frames, listing(os.path.dirname(path))
         if all(f"{clip[2]}-{number:04d}.jpg" in there for number in range(1, frames + 1)):
             rows[clip] = Clip(*clip, frames)
     return rows

@@ -2,154 +2,168 @@
 features."""
 
 import collections
-import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from vidclass import platform
 from vidclass.console import error_text
-from vidclass.dataset.clips import MAX_FRAMES, check_clip_name
+from vidclass.dataset.clips import check_clip_name
 from vidclass.dataset.data_file import Clip
-from vidclass.dataset.frames_note import frame_path, is_unsplit, origin, path_of, read_frames_note, write_note
+from vidclass.dataset.frames_note import (
+    frame_path,
+    is_unsplit,
+    noted_file,
+    origin,
+    read_frames_note,
+    write_note,
+)
+from vidclass.dataset.outcome import Outcome
 from vidclass.features.sampling import evenly_spaced_indices
 from vidclass.video.images import read_image, resize
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.reader import FrameReader
 
-LOADED_BYTES = (
-    256 * 2**20
-)  # of the frames of clips that wait for the network; one clip waits however large it is
+# Bytes of the frames of clips that wait for the network; one clip waits however large it is.
+LOADED_BYTES = 256 * 2**20
 
 
-class Outcome(NamedTuple):
-    """What became of a clip."""
+class LoadedClip(NamedTuple):
+    """A clip in memory."""
 
-    clip: Clip
-    failed: bool
-    problem: str | None  # why it failed, or what of it is missing
+    clip: Clip  # with the number of frames that decoding it has found
+    images: collections.deque  # its sampled frames: uint8 RGB (height, width, 3), at the network's size
+    loss: str | None  # what of it could not be decoded
 
 
-def extract(extractor, dataset, rows, save, from_video=False, on_frame=lambda: None, loaders=None):
+@dataclass(frozen=True)
+class ClipLoader:
+    """Loads the frames of clips that make their sequences."""
+
+    dataset: Any  # the DataSet
+    from_video: bool = False  # decode the clips, not the frames beside them; unsplit clips are always decoded
+    limits: VideoLimits = DEFAULT_LIMITS
+    threads: int | None = None  # clips that are loaded at once; None: one a processor, as memory allows
+
+    def ahead(self, clips: Iterable[Clip]) -> Iterator[tuple[Clip, "Future[LoadedClip]"]]:
+        """Yields clips in order, while the next ones are being loaded."""
+        waiting: collections.deque = collections.deque()
+        rest, count = iter(clips), self.threads or self._default_threads()
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                while True:
+                    while len(waiting) < count and (clip := next(rest, None)) is not None:
+                        waiting.append((clip, pool.submit(self.load, clip)))
+                    if not waiting:
+                        return
+                    yield waiting.popleft()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def load(self, clip: Clip) -> LoadedClip:
+        """Loads a clip. Raises OSError or ValueError, with the reason, if it can't be read."""
+        check_clip_name(clip.name)
+        if self.from_video or is_unsplit(read_frames_note(self.dataset.data_dir, clip)):
+            return self.load_video(clip)
+        return self.load_frames(clip)
+
+    def load_frames(self, clip: Clip) -> LoadedClip:
+        """Loads the frames that extract_files.py made of a clip. Raises ValueError if one can't be read."""
+        # Not all of the frames that data_file.csv tells of: it can tell any number.
+        numbers = evenly_spaced_indices(clip.frames, self.dataset.seq_length).tolist()
+        paths = [frame_path(self.dataset.data_dir, *clip[:3], number + 1) for number in numbers]
+        try:
+            images = collections.deque(resize(read_image(path), self.dataset.image_shape) for path in paths)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{error_text(error)}; delete its {clip.name}-frames.json and run extract_files.py again"
+            ) from None
+        return LoadedClip(clip, images, None)
+
+    def load_video(self, clip: Clip) -> LoadedClip:
+        """Decodes a clip. The number of frames that its header tells is corrected in the Clip and in the
+        note.
+
+        Raises OSError or ValueError if it can't be decoded, gives another number of frames each time, or has
+        fewer than a sequence.
+        """
+        data_dir, seq_length = self.dataset.data_dir, self.dataset.seq_length
+        path = noted_file(data_dir, clip)
+        source, reader = origin(data_dir, clip, path), FrameReader(path, self.limits)
+        images, count = self._decode(reader, clip.frames)
+        if count != clip.frames and count >= seq_length:  # other frames make the sequence
+            images, again = self._decode(reader, count)
+            if again != count:
+                raise ValueError(
+                    f"it is damaged so that it differs each time it is decoded ({count} frames, then "
+                    f"{again}); convert it anew or delete it"
+                )
+        note = read_frames_note(data_dir, clip)
+        if note is not None and not note.split and note.frames != count:
+            write_note(data_dir, clip, source, count, reader.info.fps, split=False)
+        if count < seq_length:
+            raise ValueError(f"{count} frames are fewer than the sequence length {seq_length}")
+        loss = f"{reader.loss}; kept what there is" if reader.loss else None
+        return LoadedClip(clip._replace(frames=count), images, loss)
+
+    def _decode(self, reader, expected):
+        """(the frames that make the sequence of a clip of `expected` frames, how many frames it has)."""
+        wanted = set(evenly_spaced_indices(expected, self.dataset.seq_length).tolist())
+        images: collections.deque = collections.deque()
+        count, most = 0, self.limits.max_frames
+        for frame in reader:
+            if count in wanted:
+                images.append(resize(frame, self.dataset.image_shape))
+            count += 1
+            if count > most:
+                raise ValueError(f"it has more than {most} frames; cut clips from it (cut_clips.py)")
+        return images, count
+
+    def _default_threads(self):
+        clip_bytes = self.dataset.seq_length * int(np.prod(self.dataset.image_shape))
+        return max(1, min(platform.cpu_count(), LOADED_BYTES // clip_bytes))
+
+
+def extract(
+    extractor: Any,
+    loader: ClipLoader,
+    clips: Iterable[Clip],
+    save: Callable[[Clip, np.ndarray], None],
+    on_frame: Callable[[], object] = lambda: None,
+) -> Iterator[Outcome]:
     """Extracts the sequences of clips, in order, and yields an Outcome of each, those that failed last.
 
-    extractor: an Extractor. dataset: a DataSet. rows: its Clips. save(row, features): keeps float32
-    (seq_length, 2048). from_video: decode the clips, not the frames beside them; clips that were never split
-    are decoded in any case. on_frame: called for each frame that the network has seen. loaders: clips that
-    are loaded at once (None: one a processor).
+    extractor: an Extractor. save(clip, features): keeps float32 (seq_length, 2048). on_frame: called for each
+    frame that the network has seen.
     """
-    outcomes, losses, features = (
-        [],
-        {},
-        {},
-    )  # features: of each clip in the network, those of its frames so far
+    failures: list[Outcome] = []
+    losses: dict[Clip, str | None] = {}
+    features: dict[Clip, list] = {}  # of each clip in the network, those of its frames so far
 
     def frames():
         """Yields (clip, frame) of all clips, so that a batch may hold the end of one clip and the beginning
         of the next."""
-        for row, load in _ahead(
-            lambda row: _load(dataset, row, from_video), rows, loaders or _loaders(dataset)
-        ):
+        for clip, loading in loader.ahead(clips):
             try:
-                row, images, losses[row] = load.result()
+                clip, images, losses[clip] = loading.result()
             except (OSError, ValueError) as error:
-                outcomes.append(Outcome(row, True, error_text(error)))
+                failures.append(Outcome(clip, failed=True, problem=error_text(error)))
                 continue
             while images:  # each is forgotten when the network has it
-                yield row, images.popleft()
+                yield clip, images.popleft()
 
-    for row, feature in extractor.stream(frames()):
+    for clip, feature in extractor.stream(frames()):
         on_frame()
-        features.setdefault(row, []).append(feature)
-        if len(features[row]) == dataset.seq_length:
-            sequence = np.stack(features.pop(row))
+        features.setdefault(clip, []).append(feature)
+        if len(features[clip]) == loader.dataset.seq_length:
+            sequence = np.stack(features.pop(clip))
             if np.isfinite(sequence).all():
-                save(row, sequence)
-                yield Outcome(row, False, losses.pop(row))
+                save(clip, sequence)
+                yield Outcome(clip, problem=losses.pop(clip))
             else:
-                outcomes.append(
-                    Outcome(
-                        row,
-                        True,
-                        "its features are not all numbers; try another --precision or other --weights",
-                    )
-                )
-    yield from outcomes
-
-
-def _ahead(work, items, count):
-    """Yields (item, future of work(item)), with so many of them under way."""
-    items, waiting = iter(items), collections.deque()
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            while True:
-                while len(waiting) < count and (item := next(items, None)) is not None:
-                    waiting.append((item, pool.submit(work, item)))
-                if not waiting:
-                    return
-                yield waiting.popleft()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _loaders(dataset):
-    clip_bytes = dataset.seq_length * int(np.prod(dataset.image_shape))
-    return max(1, min(len(os.sched_getaffinity(0)), LOADED_BYTES // clip_bytes))
-
-
-def _load(dataset, row, from_video):
-    """(Clip, its sampled frames at the network's size as a deque, None or what of it could not be decoded)."""
-    check_clip_name(row.name)
-    note = None if from_video else read_frames_note(dataset.data_dir, row)
-    return load_video(dataset, row) if from_video or is_unsplit(note) else load_frames(dataset, row)
-
-
-def load_frames(dataset, row):
-    """The frames of a clip that extract_files.py made. Raises OSError or ValueError if one can't be read."""
-    # Not all of the frames that data_file.csv tells of: it can tell any number.
-    chosen = [
-        frame_path(dataset.data_dir, *row[:3], number + 1)
-        for number in evenly_spaced_indices(row.frames, dataset.seq_length).tolist()
-    ]
-    try:
-        return row, collections.deque(resize(read_image(path), dataset.image_shape) for path in chosen), None
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{error_text(error)}; delete its {row.name}-frames.json and run extract_files.py again"
-        ) from None
-
-
-def load_video(dataset, row):
-    """The frames of a clip, decoded. What its header said of their number is corrected, in the Clip and in
-    the note on it.
-
-    Raises OSError or ValueError if it can't be decoded, not twice alike, or has fewer frames than a sequence.
-    """
-    path = path_of(dataset.data_dir, row)
-    made_from, reader = origin(dataset.data_dir, row, path), FrameReader(path)
-    expected = row.frames
-    for _ in range(2):  # the second time with the number of frames that the first one found
-        wanted, images, count = (
-            set(evenly_spaced_indices(expected, dataset.seq_length).tolist()),
-            collections.deque(),
-            0,
-        )
-        for frame in reader:
-            if count in wanted:
-                images.append(resize(frame, dataset.image_shape))
-            count += 1
-            if count > MAX_FRAMES:
-                raise ValueError(f"it has more than {MAX_FRAMES} frames; cut clips from it (cut_clips.py)")
-        if count == expected or count < dataset.seq_length:
-            break
-        expected, before = count, expected
-    else:
-        raise ValueError(
-            f"it is damaged so that it differs each time it is decoded ({before} frames, then {count}); convert "
-            f"it anew or delete it"
-        )
-    note = read_frames_note(dataset.data_dir, row)
-    if is_unsplit(note) and note["frames"] != count:
-        write_note(dataset.data_dir, row, made_from, count, reader.info.fps, split=False)
-    if count < dataset.seq_length:
-        raise ValueError(f"{count} frames are fewer than the sequence length {dataset.seq_length}")
-    return row._replace(frames=count), images, reader.loss and f"{reader.loss}; kept what there is"
+                problem = "its features are not all numbers; try another --precision or other --weights"
+                failures.append(Outcome(clip, failed=True, problem=problem))
+    yield from failures

@@ -3,20 +3,20 @@
 import hashlib
 import os
 
-FEATURES_LENGTH = 2048
+FEATURES_LENGTH = 2048  # numbers that InceptionV3 gives of a frame
 # md5 of the files that Keras itself downloads, with and without the top
 # (keras/src/applications/inception_v3.py).
 IMAGENET_FILES = ("9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63")
 
 
-def weights_id(weights):
+def weights_id(weights: str | os.PathLike) -> str:
     """A short name for InceptionV3's weights that features of other weights never share.
 
     "imagenet" (also for a file that is Keras's own), "random", or the beginning of the file's SHA-256.
     Raises FileNotFoundError if there is no such file.
     """
     if weights in ("imagenet", "random"):
-        return weights
+        return str(weights)
     if not os.path.isfile(weights):
         raise FileNotFoundError(
             f"{weights}: no such weights file; give imagenet, random or the path of a Keras "
@@ -29,6 +29,6 @@ def weights_id(weights):
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def features_id(weights_id, precision="float32"):
+def features_id(weights_id: str, precision: str = "float32") -> str:
     """A short name for features that no others share but those of the same weights and precision."""
     return weights_id if precision == "float32" else f"{weights_id}-{precision}"

@@ -5,8 +5,12 @@ Vision", 2016) with each batch normalisation folded into the convolution before 
 features faster.
 """
 
+import functools
+import os
 import socket
+from collections.abc import Callable
 
+import h5py
 import keras
 import numpy as np
 from keras import backend, layers, ops, tree
@@ -15,37 +19,40 @@ from keras.applications import InceptionV3
 from vidclass.features.identity import FEATURES_LENGTH
 
 RANDOM_SIZE = 299  # pixels of the images that the random weights are calibrated on
+# Seconds without an answer: a network that swallows packets would hang the download for ever.
+DOWNLOAD_TIMEOUT = 30
 FILE_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
     "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 )
 
 
-def load_network(weights):
-    """Stock InceptionV3 with its weights, from images in -1..1 to the output of avg_pool."""
+@functools.lru_cache(maxsize=4)
+def shared_network(
+    weights: str, identity: str, image_shape: tuple[int, int, int], precision: str
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What compile_network makes of load_network's: made once in a process for the same arguments, and loaded
+    once for all sizes. identity: weights_id(weights), so that a file that has changed is loaded again."""
+    return compile_network(_loaded_network(weights, identity), image_shape, precision)
 
+
+@functools.lru_cache(maxsize=2)
+def _loaded_network(weights, identity):
+    return load_network(weights)
+
+
+def load_network(weights: str | os.PathLike) -> keras.Model:
+    """Stock InceptionV3 with its weights, from images in -1..1 to the output of avg_pool.
+
+    Raises RuntimeError if the ImageNet weights can't be downloaded, ValueError if a file doesn't fit.
+    """
     if weights == "random":
         # The images that calibrate have one size, so that the weights are the same at whatever size they are
         # used.
-        return _randomize(
-            InceptionV3(
-                include_top=False, weights=None, pooling="avg", input_shape=(RANDOM_SIZE, RANDOM_SIZE, 3)
-            )
-        )
+        shape = (RANDOM_SIZE, RANDOM_SIZE, 3)
+        return _randomize(InceptionV3(include_top=False, weights=None, pooling="avg", input_shape=shape))
     if weights == "imagenet":
-        timeout = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(
-            30
-        )  # seconds; a network that swallows packets would hang the download for ever
-        try:
-            return InceptionV3(include_top=False, weights="imagenet", pooling="avg")
-        except Exception as error:
-            raise RuntimeError(
-                f"InceptionV3's ImageNet weights can't be downloaded ({error}). Either fetch {FILE_URL} on another "
-                f"machine and give --weights PATH, or try the pipeline with --weights random"
-            ) from None
-        finally:
-            socket.setdefaulttimeout(timeout)
+        return _download()
     try:
         classes = _classes_of_top(weights)
         if classes is None:
@@ -59,10 +66,22 @@ def load_network(weights):
         raise ValueError(f"{weights}: doesn't hold weights of Keras's InceptionV3 ({error})") from None
 
 
+def _download():
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        return InceptionV3(include_top=False, weights="imagenet", pooling="avg")
+    except Exception as error:
+        raise RuntimeError(
+            f"InceptionV3's ImageNet weights can't be downloaded ({error}). Either fetch {FILE_URL} on "
+            f"another machine and give --weights PATH, or try the pipeline with --weights random"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
 def _classes_of_top(path):
     """The number of classes of the classifier in a weights file of InceptionV3, None if it has none."""
-    import h5py
-
     widths = []
 
     def visit(name, item):
@@ -85,20 +104,20 @@ def _randomize(model):
     """
     random = np.random.default_rng(0)
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
+        if isinstance(layer, layers.Conv2D):
             shape = layer.kernel.shape
             kernel = 0.7 * random.normal(0, 1, shape) + 0.3 * random.normal(0, 1, (1, 1, *shape[2:]))
             kernel *= np.sqrt(2 / np.prod(shape[:3])) / kernel.std()
             layer.set_weights([kernel.astype(np.float32)])
 
     def compute(layer, inputs):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            mean, variance = keras.ops.moments(inputs[0], (0, 1, 2))
+        if isinstance(layer, layers.BatchNormalization):
+            mean, variance = ops.moments(inputs[0], (0, 1, 2))
             layer.moving_mean.assign(mean)
             layer.moving_variance.assign(variance)
         return layer(inputs if isinstance(layer.input, list) else inputs[0])
 
-    _run_layers(model, keras.ops.convert_to_tensor(_synthetic_images(random, 16, RANDOM_SIZE)), compute)
+    _run_layers(model, ops.convert_to_tensor(_synthetic_images(random, 16, RANDOM_SIZE)), compute)
     return model
 
 
@@ -141,32 +160,20 @@ def _synthetic_images(random, count, size):
     return np.clip(images, -1, 1).astype(np.float32)
 
 
-def compile_network(model, image_shape, precision="float32"):
+def compile_network(
+    model: keras.Model, image_shape: tuple[int, int, int], precision: str = "float32"
+) -> Callable[[np.ndarray], np.ndarray]:
     """Stock InceptionV3 as a function from uint8 images (n, *image_shape) to float32 (n, 2048), that threads
     may share.
 
     A batch normalisation without scale computes (x - mean) / sqrt(variance + epsilon) + beta, which is linear
     in x: its factor goes into the kernel of the convolution before it, the rest into a bias of that
-    convolution. The input's scaling to -1..1 goes the same way into the first convolution, which has no
-    padding.
+    convolution.
     """
-    folded = {}  # name of a convolution: kernel and bias
-
-    def tensor(array):
-        return ops.cast(ops.convert_to_tensor(array.astype(np.float32)), precision)
-
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            convolution = layer.input._keras_history.operation
-            kernel, beta, mean, variance = (
-                ops.convert_to_numpy(weight).astype(np.float64)
-                for weight in (convolution.kernel, layer.beta, layer.moving_mean, layer.moving_variance)
-            )
-            factor = 1 / np.sqrt(variance + layer.epsilon)
-            kernel, bias = kernel * factor, beta - mean * factor
-            if not folded:
-                kernel, bias = kernel / 127.5, bias - kernel.sum((0, 1, 2))
-            folded[convolution.name] = tensor(kernel), tensor(bias)
+    folded = {
+        name: [ops.cast(ops.convert_to_tensor(array.astype(np.float32)), precision) for array in arrays]
+        for name, arrays in _fold(model).items()
+    }
 
     def compute(layer, inputs):
         x = inputs[0]
@@ -183,21 +190,41 @@ def compile_network(model, image_shape, precision="float32"):
             return ops.average_pool(x, layer.pool_size, layer.strides, layer.padding)
         if isinstance(layer, layers.Concatenate):
             return ops.concatenate(inputs, -1)
-        return ops.mean(
-            ops.cast(x, "float32"), (1, 2)
-        )  # avg_pool: too many numbers to be added up in 16 bits
+        # avg_pool: too many numbers to be added up in 16 bits
+        return ops.mean(ops.cast(x, "float32"), (1, 2))
 
-    def forward(images):
-        return _run_layers(model, ops.cast(images, precision), compute)
+    return _on_backend(lambda images: _run_layers(model, ops.cast(images, precision), compute), image_shape)
 
+
+def _fold(model):
+    """{name of a convolution: its kernel and bias} that do what it and the batch normalisation after it do.
+
+    The input's scaling to -1..1 goes the same way into the first convolution, which has no padding.
+    """
+    folded: dict[str, tuple] = {}
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            convolution = layer.input._keras_history.operation
+            kernel, beta, mean, variance = (
+                ops.convert_to_numpy(weight).astype(np.float64)
+                for weight in (convolution.kernel, layer.beta, layer.moving_mean, layer.moving_variance)
+            )
+            factor = 1 / np.sqrt(variance + layer.epsilon)
+            kernel, bias = kernel * factor, beta - mean * factor
+            if not folded:
+                kernel, bias = kernel / 127.5, bias - kernel.sum((0, 1, 2))
+            folded[convolution.name] = kernel, bias
+    return folded
+
+
+def _on_backend(forward, image_shape):
+    """A function of tensors as a function of arrays, compiled as Keras's backend does it best."""
     if backend.backend() == "tensorflow":
         import tensorflow as tf
 
         # Without XLA, which Keras's predict would choose: on CPUs its convolutions are slower than oneDNN's.
-        forward = tf.function(
-            forward, autograph=False, input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8)]
-        )
-        forward = forward.get_concrete_function()
+        signature = [tf.TensorSpec((None, *image_shape), tf.uint8)]
+        forward = tf.function(forward, autograph=False, input_signature=signature).get_concrete_function()
     elif backend.backend() == "jax":
         import jax
 

@@ -15,19 +15,33 @@ import signal
 import socket
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from vidclass.keras_loading import muted
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # of the suite
 HERE = "local"  # the address of a cluster that is started on this machine, for this run
-# Of a worker at most, if nothing else is asked for: InceptionV3 scales better over processes than over
-# threads
+# Processors of a worker at most, if nothing else is asked for: InceptionV3 scales better over processes than
+# over threads.
 CPUS = 4
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell Ray's makers
 
 
+@dataclass(frozen=True)
+class Workers:
+    """The processes on a cluster that share the work."""
+
+    count: int | None = None  # at most; None: as many as fit
+    cpus: int | None = None  # processors of each; None: see CPUS
+    # At once in each, from threads: while one call waits for its last frames, those of the next fill the
+    # network.
+    calls: int = 2
+
+
 @contextlib.contextmanager
-def connected(address):
+def connected(address: str) -> Iterator[None]:
     """A `with` block on a Ray cluster: HERE, "auto" (one that runs on this machine), ray://head:10001 or
     host:port.
 
@@ -62,7 +76,7 @@ def connected(address):
 
 
 def _check_reachable(address):
-    """Raises RuntimeError if no one listens at host:port or ray://host:port: Ray would go on trying for
+    """Raises RuntimeError if nothing listens at host:port or ray://host:port: Ray would go on trying for
     minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
@@ -87,51 +101,53 @@ def _copy_of_suite():
     return folder
 
 
-def resources(workers=None, cpus=None):
-    """(workers, processors of each, GPUs of each) that fill the connected cluster, but for what is given.
-    With GPUs in it each worker has one."""
+def resources(workers: Workers) -> tuple[int, int, int]:
+    """(number of workers, processors of each, GPUs of each) that fill the connected cluster, within what
+    `workers` says. In a cluster with GPUs each worker has one."""
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = sum(int(node.get("GPU", 0)) for node in nodes)
     processors = [int(node.get("CPU", 0)) for node in nodes]
     if gpus:
-        workers = workers or gpus
-        return workers, cpus or max(1, min(sum(processors) // workers, max(processors))), 1
-    cpus = cpus or max(1, min(CPUS, max(processors)))
-    return workers or max(1, sum(count // cpus for count in processors)), cpus, 0
+        count = workers.count or gpus
+        return count, workers.cpus or max(1, min(sum(processors) // count, max(processors))), 1
+    cpus = workers.cpus or max(1, min(CPUS, max(processors)))
+    return workers.count or max(1, sum(number // cpus for number in processors)), cpus, 0
 
 
-def run(make, arguments, count, per_call, workers=None, cpus=None, calls=2):
+def run(
+    make: Callable[..., Any],
+    arguments: dict[str, Any],
+    count: int,
+    per_call: int,
+    workers: Workers = Workers(),
+) -> Iterator[Any]:
     """Yields the results for the numbers 0..count - 1 as they come, in any order.
 
     make: a class of which each worker holds one, made with the `arguments` and threads=; called with a list
     of numbers, it returns a list of results that JSON can hold. per_call: how many numbers a call gets at
-    most. workers, cpus: see resources. calls: at once in a worker, from threads: while one waits for its last
-    frames, the next one's fill the network. A worker that dies is replaced, and its unfinished calls are done
-    again.
+    most. A worker that dies is replaced, and its unfinished calls are done again.
     """
     import ray
 
     if ray.util.client.ray.is_connected():  # ray://: Ray Data works on the cluster only
-        driver = (
-            ray.remote(_Driver)
-            .options(num_cpus=0, max_concurrency=2)
-            .remote(make, arguments, count, per_call, workers, cpus, calls)
+        actor: Any = ray.remote(_Driver)
+        driver = actor.options(num_cpus=0, max_concurrency=2).remote(
+            make, arguments, count, per_call, workers
         )
-        while results := ray.get(driver.take.remote()):
-            yield from map(json.loads, results)
+        while texts := ray.get(driver.take.remote()):
+            yield from map(json.loads, texts)
         return
-    workers, cpus, gpus = resources(workers, cpus)
+    number, cpus, gpus = resources(workers)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # the scripts show one bar of their own
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    blocks = -(
-        -count // max(1, min(per_call, count // (4 * workers)))
-    )  # at the end no worker shall wait long for another
-    most = min(workers, blocks)
-    numbers = ray.data.from_items([{"number": number} for number in range(count)], override_num_blocks=blocks)
-    results = numbers.map_batches(
+    # Blocks so small that at the end no worker waits long for another.
+    blocks = -(-count // max(1, min(per_call, count // (4 * number))))
+    most = min(number, blocks)
+    numbers = [{"number": number} for number in range(count)]
+    results: Any = ray.data.from_items(numbers, override_num_blocks=blocks).map_batches(
         _Worker,
         batch_size=-(-count // blocks),
         num_cpus=cpus,
@@ -142,9 +158,9 @@ def run(make, arguments, count, per_call, workers=None, cpus=None, calls=2):
             min_size=1,
             initial_size=most,
             max_size=most,
-            max_concurrent_calls_per_actor=calls,
-            enable_true_multi_threading=calls > 1,
-            max_tasks_in_flight_per_actor=2 * calls,
+            max_concurrent_calls_per_actor=workers.calls,
+            enable_true_multi_threading=workers.calls > 1,
+            max_tasks_in_flight_per_actor=2 * workers.calls,
         ),
     )
     for row in results.iter_rows():
@@ -155,7 +171,8 @@ class _Driver:
     """Runs `run` on the cluster for a script that is connected from outside."""
 
     def __init__(self, *arguments):
-        self._results, self._error = queue.Queue(), None  # None in the queue is its end
+        self._results: queue.Queue = queue.Queue()  # None in it is its end
+        self._error: BaseException | None = None
         threading.Thread(target=self._fill, args=arguments, daemon=True).start()
 
     def _fill(self, *arguments):
@@ -168,7 +185,7 @@ class _Driver:
             self._results.put(None)
 
     def take(self):
-        """The results that have come since, one at least; none when all have been taken."""
+        """The results that have come since the last call, at least one; [] when all have been taken."""
         found = [self._results.get()]
         while found[-1] is not None and not self._results.empty():
             found.append(self._results.get())

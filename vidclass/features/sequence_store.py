@@ -1,168 +1,188 @@
-"""Where feature sequences are kept: the dataset's folder, or a place that a URL names (s3://, gs://, file://,
-...)."""
+"""Feature sequences on disk: one .npy a clip, float32 (seq_length, 2048), in the dataset's folder or at a
+place that a URL names (s3://, gs://, file://, ...)."""
 
 import contextlib
 import io
 import os
 import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from vidclass import parallel
+from vidclass import atomic, parallel
 from vidclass.console import error_text
+from vidclass.dataset.data_file import Clip
 from vidclass.dataset.frames_note import read_frames_note
+from vidclass.dataset.sequence_files import SEQUENCES, sequence_path
 from vidclass.features.identity import FEATURES_LENGTH
 from vidclass.progress import progress
 
-
-def _file_sizes(folder):
-    """{name: size} of the files in a folder; none where there is no such folder."""
-    sizes = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):  # a link that leads nowhere
-                    sizes[entry.name] = entry.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    return sizes
-
-
-def npy_header(shape):
-    """What np.save writes before the values of a float32 array."""
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-    return file.getvalue()
-
-
-def forget_sequences(data_dir, *rows):
-    """Deletes the feature sequences of clips whose frames are about to change, of every size and weights."""
-    names = {}
-    for row in rows:
-        names.setdefault((row[0], row[1]), set()).add(row[2])
-    root = os.path.join(data_dir, "sequences")
-    for variant in os.listdir(root) if os.path.isdir(root) else []:
-        for (split, class_name), clips in names.items():
-            folder = os.path.join(root, variant, split, class_name)
-            for file in os.listdir(folder) if os.path.isdir(folder) else []:
-                found = re.fullmatch(r"(.*)-\d+-features\.npy", file, re.DOTALL)
-                if found and found[1] in clips:
-                    os.remove(os.path.join(folder, file))
-
-
-LATEST = 2**40  # seconds since 1970, far beyond what time.time() tells
 THREADS = 16  # that copy sequences from or to a URL at once: they wait for answers most of the time
 
 
 class FolderStore:
-    """The dataset's own folder. dataset: a DataSet. identity: of the features, see inception.features_id."""
+    """The sequences in a dataset's own folder.
 
-    def __init__(self, dataset, identity):
-        self._dataset, self._identity = dataset, identity
+    dataset: a DataSet. identity: of the features, see identity.features_id; they are never mixed up with
+    those of another identity or image size.
 
-    def has(self, row):
-        """Whether a Clip's features are there."""
-        return self._dataset.has_sequence(row, self._identity)
+    .dataset. .shape: of a sequence, (seq_length, 2048). .file_bytes: the size of its file.
+    """
 
-    def missing(self, rows):
-        """Those of these Clips whose features are not there."""
-        return self._dataset.missing_sequences(rows, self._identity)
+    def __init__(self, dataset: Any, identity: str):
+        height, width = dataset.image_shape[:2]
+        self.dataset = dataset
+        self.shape = (dataset.seq_length, FEATURES_LENGTH)
+        self._variant = f"{height}x{width}-{identity}"
+        self._header = _npy_header(self.shape)
+        self.file_bytes = len(self._header) + 4 * dataset.seq_length * FEATURES_LENGTH
 
-    def save(self, row, features):
-        """Saves a Clip's features, (seq_length, 2048): whole or not at all."""
-        self._dataset.save_sequence(row, self._identity, features)
+    def relative_path(self, clip: Sequence) -> str:
+        """Where a clip's sequence lies, below the folder of all sequences."""
+        return sequence_path(self._variant, clip, self.shape[0])
+
+    def path(self, clip: Sequence) -> str:
+        """Where a clip's sequence lies."""
+        return os.path.join(self.dataset.data_dir, SEQUENCES, self.relative_path(clip))
+
+    def has(self, clip: Sequence) -> bool:
+        """Whether a clip's sequence is there, by the size of its file: what is in it was looked at when it
+        was written."""
+        try:
+            size = os.stat(self.path(clip)).st_size
+        except OSError:
+            return False
+        return size == self.file_bytes or self.load(clip) is not None
+
+    def missing(self, clips: Iterable[Clip]) -> list[Clip]:
+        """The clips whose sequences are not there. Each folder is read once: a million files take seconds."""
+        sizes: dict[str, dict[str, int]] = {}
+        found = []
+        for clip in clips:
+            folder, name = os.path.split(self.path(clip))
+            if folder not in sizes:
+                sizes[folder] = _file_sizes(folder)
+            size = sizes[folder].get(name)
+            if size != self.file_bytes and (size is None or not self.has(clip)):
+                found.append(clip)
+        return found
+
+    def load(self, clip: Sequence) -> np.ndarray | None:
+        """A clip's sequence, None if there is no such file or it is damaged."""
+        try:
+            # A map reads the header alone until the values are used.
+            sequence = np.load(self.path(clip), mmap_mode="r", allow_pickle=False)
+        except Exception:  # NumPy interprets a header as Python, and raises whatever a damaged one leads to
+            return None
+        return sequence if sequence.shape == self.shape and sequence.dtype == np.float32 else None
+
+    def read(self, clip: Sequence, into: np.ndarray) -> bool:
+        """Reads a clip's sequence into an array, contiguous float32 (seq_length, 2048). False if it is
+        missing or damaged.
+
+        Three times as fast as `load`, which takes most of its time to interpret the file's header.
+        """
+        try:
+            with open(self.path(clip), "rb", buffering=0) as file:
+                if file.read(len(self._header)) == self._header:
+                    bytes_read = file.readinto(into.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+                    return bytes_read == into.nbytes
+        except OSError:
+            return False
+        sequence = self.load(clip)  # written by another program
+        if sequence is not None:
+            into[:] = sequence
+        return sequence is not None
+
+    def save(self, clip: Sequence, features: np.ndarray) -> None:
+        """Saves a clip's sequence as float32: whole or not at all."""
+        path = self.path(clip)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with atomic.atomic_write(path) as partial, open(partial, "wb") as file:
+            file.write(_npy_bytes(features))
+
+    def decode(self, content: bytes) -> np.ndarray | None:
+        """The sequence in a file's content, None if it is damaged or has values that are NaN or infinite."""
+        if len(content) != self.file_bytes or not content.startswith(self._header):
+            return None
+        values = np.frombuffer(content, np.float32, offset=len(self._header)).reshape(self.shape)
+        return values if np.isfinite(values).all() else None
 
 
 class UrlStore:
-    """A file system of pyarrow or fsspec; the same files as under data/sequences/, below the URL. The
-    dataset's folder is its cache.
+    """The sequences at a URL: the same files as in the dataset's folder, which is its cache.
 
-    keep: save sequences in the dataset's folder, too. Raises RuntimeError if pyarrow, or what fsspec needs
-    for such URLs, is not installed, ValueError if the URL can't be used, OSError, naming it, if it can't be
-    reached.
+    dataset, identity: see FolderStore. keep: save sequences in the dataset's folder, too. Raises RuntimeError
+    if pyarrow, or what fsspec needs for such URLs, is not installed, ValueError if the URL can't be used,
+    OSError, naming it, if it can't be reached.
     """
 
-    def __init__(self, dataset, identity, url, keep=False):
-        self._dataset, self._identity, self._url, self._keep = dataset, identity, url, keep
+    def __init__(self, dataset: Any, identity: str, url: str, keep: bool = False):
+        self._url, self._keep = url, keep
         self._files, self._root = _open(url)
-        self._cache = FolderStore(dataset, identity)
+        self.folder = FolderStore(dataset, identity)
 
-    def has(self, row):
-        """Whether a Clip's features are there, by their size."""
-        with self._reaching(self._path(row)):
-            return self._is_valid(row, self._files.get_file_info(self._path(row)))
+    def has(self, clip: Sequence) -> bool:
+        """Whether a clip's sequence is there, by its size."""
+        with self._reaching(self._path(clip)):
+            return self._is_valid(clip, self._files.get_file_info(self._path(clip)))
 
-    def missing(self, rows):
-        """Those of these Clips whose features are not there."""
+    def missing(self, clips: Iterable[Clip]) -> list[Clip]:
+        """The clips whose sequences are not there."""
         from pyarrow.fs import FileSelector
 
-        folders = {self._path(row).rsplit("/", 3)[0] for row in rows}  # one, of this size and these weights
-        found = {}
+        paths = {clip: self._path(clip) for clip in clips}
+        found: dict[str, Any] = {}
         with self._reaching("it"):
-            for folder in folders:
+            # One folder, of this size and these weights.
+            for folder in {path.rsplit("/", 3)[0] for path in paths.values()}:
+                selector = FileSelector(folder, recursive=True, allow_not_found=True)
                 with contextlib.suppress(FileNotFoundError):
-                    found.update(
-                        (info.path, info)
-                        for info in self._files.get_file_info(
-                            FileSelector(folder, recursive=True, allow_not_found=True)
-                        )
-                    )
+                    found.update((info.path, info) for info in self._files.get_file_info(selector))
         return [
-            row
-            for row in rows
-            if self._path(row) not in found or not self._is_valid(row, found[self._path(row)])
+            clip for clip, path in paths.items() if path not in found or not self._is_valid(clip, found[path])
         ]
 
-    def save(self, row, features):
-        """Saves a Clip's features, (seq_length, 2048): whole or not at all. Raises OSError, naming the URL."""
-        self._write(row, _npy_bytes(features))
+    def save(self, clip: Sequence, features: np.ndarray) -> None:
+        """Saves a clip's sequence: whole or not at all. Raises OSError, naming the URL."""
+        self._write(clip, _npy_bytes(features))
         if self._keep:
-            self._cache.save(row, features)
+            self.folder.save(clip, features)
 
-    def upload(self, rows, quiet=False):
-        """Copies the sequences of these Clips that are in the dataset's folder. Returns the Clips of the
-        others."""
-        missing = set(self._cache.missing(rows))
+    def upload(self, clips: Iterable[Clip], quiet: bool = False) -> list[Clip]:
+        """Copies the sequences of these clips that are in the dataset's folder. Returns the other clips."""
+        clips = list(clips)
+        missing = self.folder.missing(clips)
+        lacking = set(missing)
+        _copy_all(self._copy_there, [c for c in clips if c not in lacking], f"Copying to {self._url}", quiet)
+        return missing
 
-        def copy(row):
-            features = np.empty((self._dataset.seq_length, FEATURES_LENGTH), np.float32)
-            if (
-                not self._dataset.read_sequence(row, self._identity, features)
-                or not np.isfinite(features).all()
-            ):
-                raise ValueError(
-                    f"{self._dataset.get_sequence_path(row, self._identity)}: damaged; delete it and run again"
-                )
-            self._write(row, _npy_bytes(features))
-
-        _copy_all(copy, [row for row in rows if row not in missing], f"Copying to {self._url}", quiet)
-        return [row for row in rows if row in missing]
-
-    def download(self, rows, quiet=False):
-        """Copies the sequences of these Clips that the dataset's folder lacks and the URL has into the
-        folder, each whole or not at all. Raises OSError or ValueError, naming the URL, if one can't be had or
-        is damaged."""
-        lacking = self._cache.missing(rows)
+    def download(self, clips: Iterable[Clip], quiet: bool = False) -> None:
+        """Copies the sequences of these clips that the dataset's folder lacks and the URL has, each whole or
+        not at all. Raises OSError or ValueError, naming the URL, if one can't be had or is damaged."""
+        lacking = self.folder.missing(clips)
         absent = set(self.missing(lacking))
-        _copy_all(
-            self._read, [row for row in lacking if row not in absent], f"Copying from {self._url}", quiet
-        )
+        there = [clip for clip in lacking if clip not in absent]
+        _copy_all(self._copy_here, there, f"Copying from {self._url}", quiet)
 
-    def _read(self, row):
-        path, header = self._path(row), self._dataset.sequence_header
+    def _copy_there(self, clip):
+        features = np.empty(self.folder.shape, np.float32)
+        if not self.folder.read(clip, features) or not np.isfinite(features).all():
+            raise ValueError(f"{self.folder.path(clip)}: damaged; delete it and run again")
+        self._write(clip, _npy_bytes(features))
+
+    def _copy_here(self, clip):
+        path = self._path(clip)
         with self._reaching(path), self._files.open_input_stream(path) as stream:
-            content = stream.read(self._dataset.sequence_bytes + 1)
-        values = np.frombuffer(content[len(header) :], np.uint8)
-        if (
-            not content.startswith(header)
-            or len(content) != self._dataset.sequence_bytes
-            or not np.isfinite(values.view(np.float32)).all()
-        ):
+            content = stream.read(self.folder.file_bytes + 1)
+        sequence = self.folder.decode(content)
+        if sequence is None:
             raise ValueError(f"{self._url}: {path} is damaged; delete it there and run again")
-        self._cache.save(row, values.view(np.float32).reshape(-1, FEATURES_LENGTH))
+        self.folder.save(clip, sequence)
 
-    def _write(self, row, content):
-        path = self._path(row)
+    def _write(self, clip, content):
+        path = self._path(clip)
         # Object stores show a file when it is complete. Elsewhere a half-written one is short, which `has`
         # sees.
         with self._reaching(path, "written"):
@@ -170,22 +190,20 @@ class UrlStore:
             with self._files.open_output_stream(path) as stream:
                 stream.write(content)
 
-    def _is_valid(self, row, info):
+    def _is_valid(self, clip, info):
         """Whether a pyarrow FileInfo is that of a whole sequence, and not of a clip that another has replaced
         since."""
-        if info.size != self._dataset.sequence_bytes or info.mtime_ns is None:
-            return info.size == self._dataset.sequence_bytes
-        note = read_frames_note(self._dataset.data_dir, row) or {}
-        replaced = note.get("replaced")
-        if type(replaced) not in (int, float) or not 0 <= replaced < LATEST:  # nothing that we noted
+        if info.size != self.folder.file_bytes:
+            return False
+        note = read_frames_note(self.folder.dataset.data_dir, clip)
+        if info.mtime_ns is None or note is None or note.replaced is None:
             return True
-        return info.mtime_ns >= replaced // 1 * 1e9  # some count whole seconds
+        return info.mtime_ns >= note.replaced // 1 * 1e9  # some file systems count whole seconds
 
-    def _path(self, row):
-        own = os.path.join(self._dataset.data_dir, "sequences")
-        path = os.path.relpath(self._dataset.get_sequence_path(row, self._identity), own)
-        # Places that a URL names take text only: a byte that is none becomes \\udcff, and stays apart from a
-        # name with that.
+    def _path(self, clip):
+        path = self.folder.relative_path(clip)
+        # Places that a URL names take text only: a byte that is not text becomes \\udcff, and stays apart
+        # from a name with that.
         if re.search(r"[\ud800-\udfff]|\\ud", path):
             path = path.replace("\\", "\\\\").encode(errors="backslashreplace").decode()
         return f"{self._root}/{path}"
@@ -202,21 +220,54 @@ class UrlStore:
             raise OSError(f"{self._url}: {path} can't be {what} ({error_text(error)})") from None
 
 
-def open_store(dataset, identity, url=None, keep=False):
+def open_store(
+    dataset: Any, identity: str, url: str | None = None, keep: bool = False
+) -> FolderStore | UrlStore:
     """The FolderStore of a dataset, or the UrlStore of a URL."""
     return UrlStore(dataset, identity, url, keep) if url else FolderStore(dataset, identity)
 
 
-def _copy_all(copy, rows, text, quiet):
-    with contextlib.closing(parallel.each(copy, rows, THREADS)) as copied:
-        for _, future in progress(copied, total=len(rows), unit="clip", desc=text, quiet=quiet or not rows):
-            future.result()
+def fetch_sequences(dataset: Any, identity: str, url: str | None = None, quiet: bool = False) -> FolderStore:
+    """The FolderStore of a dataset, after copying what it lacks from the URL. dataset.data become the clips
+    that have sequences."""
+    store = FolderStore(dataset, identity)
+    if url:
+        UrlStore(dataset, identity, url).download(dataset.data, quiet)
+    missing = set(store.missing(dataset.data))
+    dataset.data = [clip for clip in dataset.data if clip not in missing]
+    return store
+
+
+def _file_sizes(folder):
+    """{name: size} of the files in a folder; {} if there is no such folder."""
+    sizes = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):  # a link that leads nowhere
+                    sizes[entry.name] = entry.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return sizes
+
+
+def _npy_header(shape):
+    """What np.save writes before the values of a float32 array."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return file.getvalue()
 
 
 def _npy_bytes(features):
     file = io.BytesIO()
     np.save(file, np.asarray(features, np.float32), allow_pickle=False)
     return file.getvalue()
+
+
+def _copy_all(copy: Callable[[Clip], None], clips: list[Clip], text: str, quiet: bool) -> None:
+    with contextlib.closing(parallel.each(copy, clips, THREADS)) as copied:
+        for _, future in progress(copied, total=len(clips), unit="clip", desc=text, quiet=quiet or not clips):
+            future.result()
 
 
 def _open(url):
@@ -227,22 +278,28 @@ def _open(url):
         raise RuntimeError("--sequences needs pyarrow: pip install -r requirements-ray.txt") from None
     try:
         found, root = fs.FileSystem.from_uri(url)
-    except ArrowInvalid as error:  # none of pyarrow's own schemes
-        import fsspec
-
-        try:
-            found, root = fsspec.core.url_to_fs(url)
-        except ValueError:
-            raise ValueError(f"{url}: no URL that sequences can be kept at ({error})") from None
-        except ImportError as missing:
-            raise RuntimeError(f"{url}: {missing}") from None
-        except Exception as failure:
-            raise OSError(f"{url}: can't be reached ({failure})") from None
-        if "://" not in url:
-            raise ValueError(
-                f"{url}: no URL; give s3://bucket/folder or the like, file:///folder for a folder"
-            ) from None
+    except ArrowInvalid as error:  # a scheme that pyarrow doesn't know itself
+        found, root = _open_with_fsspec(url, error)
         found = fs.PyFileSystem(fs.FSSpecHandler(found))
     except OSError as error:
         raise OSError(f"{url}: can't be reached ({error})") from None
     return found, root.rstrip("/")
+
+
+def _open_with_fsspec(url, problem):
+    """(fsspec file system, path in it). problem: why pyarrow doesn't take the URL."""
+    import fsspec
+
+    try:
+        found = fsspec.core.url_to_fs(url)
+    except ValueError:
+        raise ValueError(f"{url}: not a URL that sequences can be kept at ({problem})") from None
+    except ImportError as error:
+        raise RuntimeError(f"{url}: {error}") from None
+    except Exception as error:
+        raise OSError(f"{url}: can't be reached ({error})") from None
+    if "://" not in url:
+        raise ValueError(
+            f"{url}: not a URL; give s3://bucket/folder or the like, file:///folder for a folder"
+        ) from None
+    return found

@@ -16,7 +16,7 @@ from vidclass.text import clock, one_line
 from vidclass.training.checkpoint import Checkpoint
 from vidclass.training.metrics import headline
 from vidclass.video.images import still_image
-from vidclass.video.limits import DEFAULT_LIMITS
+from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 
 THUMBNAIL = 160  # pixels, width
 HIGHEST = 640  # pixels, of a picture that is higher than wide
@@ -43,7 +43,7 @@ img { display: block; width: 7.5rem; max-width: 26vw; height: auto; } .note { co
 def write(files: ResultFiles, timeline: Timeline, saved_model: str) -> None:
     """Writes result.html and result.png on a timeline that a checkpoint gave. Raises OSError, naming the
     file."""
-    pictures = thumbnails(timeline)
+    pictures = thumbnails(timeline, files.options.limits)
     atomic.write_text(files.name("html"), to_html(timeline, model_figures(saved_model), pictures))
     draw(files.name("png"), timeline)
 
@@ -143,7 +143,7 @@ def _strip(timeline, colors):
     return f'<svg class="strip" viewBox="0 0 1000 1" preserveAspectRatio="none">{"".join(parts)}</svg>'
 
 
-def thumbnails(timeline: Timeline) -> list[bytes | None]:
+def thumbnails(timeline: Timeline, limits: VideoLimits = DEFAULT_LIMITS) -> list[bytes | None]:
     """A JPEG from the middle of each of the PICTURES longest segments, None for the others and where none can
     be had."""
     segments = timeline.segments
@@ -151,9 +151,10 @@ def thumbnails(timeline: Timeline) -> list[bytes | None]:
     longest = set(by_length[:PICTURES])
     pool = ThreadPoolExecutor(platform.cpu_count())
     try:
+        middles = {number: (segments[number].start + segments[number].end) / 2 for number in longest}
         pictures = {
-            number: pool.submit(_picture, timeline.video, (segments[number].start + segments[number].end) / 2)
-            for number in longest
+            number: pool.submit(_picture, timeline.video, middle, limits)
+            for number, middle in middles.items()
         }
         return [pictures[number].result() if number in pictures else None for number in range(len(segments))]
     finally:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vidclass import atomic
 from vidclass.console import count, print
-from vidclass.recording.segments import Timeline
+from vidclass.recording.segments import Timeline, stretches_of
 from vidclass.video.cutting import EVEN, H264, MARGINS, RECORDING_TIMES, first_picture, seek_before
 from vidclass.video.encoders import AAC
 from vidclass.video.ffmpeg import (
@@ -56,7 +56,7 @@ def keep(
     Without `exact` nothing is encoded anew: each stretch begins at the key frame at or before its start.
     Raises ValueError if no segment is of these classes, OSError if the copy can't be written.
     """
-    stretches = find_stretches(timeline, classes)
+    stretches = stretches_of(timeline.segments, classes)
     if not stretches:
         raise ValueError(f"{path}: not written, nothing in {timeline.video} is {' or '.join(classes)}")
     total = sum(end - start for start, end in stretches)
@@ -88,19 +88,8 @@ def keep(
         )
 
 
-def find_stretches(timeline: Timeline, classes: Collection[str]) -> list[list[float]]:
-    """[start, end] in seconds of what is of some classes; segments that touch are one."""
-    stretches: list[list[float]] = []
-    for start, end, name, _ in timeline.segments:
-        if name in classes and stretches and stretches[-1][1] == start:
-            stretches[-1][1] = end
-        elif name in classes:
-            stretches.append([start, end])
-    return stretches
-
-
 def _copy_stretches(timeline, stretches, folder, title, limits):
-    """Copies stretches, [start, end] in seconds, of a recording, each to a file of a folder. title: of the
+    """Copies stretches, (start, end) in seconds, of a recording, each to a file of a folder. title: of the
     bar, None for none. Returns _Parts."""
     recording = timeline.video
     if not has_index(recording):

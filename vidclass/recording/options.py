@@ -12,7 +12,7 @@ from vidclass.video.limits import VideoLimits
 
 @dataclass(frozen=True)
 class ClassifyOptions:
-    """Options of clasify(). Raises cli.UsageError if they contradict each other."""
+    """Options of clasify(). Raises UsageError if they contradict each other."""
 
     data_dir: str = "data"  # where data_file.csv gives the classes of a checkpoint that has none
     weights: str | None = None  # InceptionV3's; None: those that the checkpoint was trained with

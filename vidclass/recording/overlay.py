@@ -69,7 +69,7 @@ def draw_lines(frame: np.ndarray, lines: list[str], colors: list | None = None) 
 
 
 @functools.lru_cache(maxsize=1)  # the frames of a window all have the same
-def lay_out(lines, width, height):
+def lay_out(lines: tuple[str, ...], width: int, height: int) -> tuple[list[str], int, int, int, int]:
     """How lines of text go on a frame: (lines, letter size, margin, line step, box width), all but the lines
     in pixels.
 
@@ -79,7 +79,7 @@ def lay_out(lines, width, height):
     OpenCV crashes on it.
     """
     font = cv2.FontFace("sans")
-    lines = [_shorten_line(one_line(line)) for line in lines]
+    texts = [_shorten_line(one_line(line)) for line in lines]
     size = max(12, height // 24)
 
     def text_width(text, size):
@@ -87,12 +87,12 @@ def lay_out(lines, width, height):
         return x + w
 
     while size > 6 and (
-        max(text_width(line, size) for line in lines) > 0.9 * width or len(lines) * 1.3 * size > 0.9 * height
+        max(text_width(line, size) for line in texts) > 0.9 * width or len(texts) * 1.3 * size > 0.9 * height
     ):
         size -= 1
     margin, step = max(2, size // 3), round(1.3 * size)
     shown = []
-    for line in lines[: max(1, (height - margin) // step)]:
+    for line in texts[: max(1, (height - margin) // step)]:
         name, probability = line.rsplit(" ", 1)
         while len(name) > 1 and text_width(line, size) > width - 2 * margin:
             name = name[:-1]

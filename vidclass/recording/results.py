@@ -19,7 +19,9 @@ from vidclass.text import clock
 from vidclass.video import encoders
 
 # Extensions of videos that --keep can't copy parts of: a GIF's frames, and streams without times.
-UNCOPIED = frozenset(".gif .h264 .264 .h265 .265 .hevc .ivf .obu .vc1 .y4m .m1v .m2v".split())
+UNCOPIED = frozenset(
+    [".gif", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".obu", ".vc1", ".y4m", ".m1v", ".m2v"]
+)
 NOTICEABLE = 0.05  # seconds by which sound and picture may differ: ITU-R BT.1359's 0.045
 
 

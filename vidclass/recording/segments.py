@@ -89,8 +89,9 @@ def find_segments(
     """Segments of one class each, from Windows that don't overlap.
 
     window_seconds: how long the windows were that the network saw, needed for smoothing only. Without it,
-    each window is of its likeliest class. With it, the likeliest sequence of classes is found, in which a change costs
-    TRANSITION_LOG_ODDS and every class lasts for the least duration, except at the recording's two ends.
+    each window is of its likeliest class. With it, the likeliest sequence of classes is found, in which a
+    change costs TRANSITION_LOG_ODDS and every class lasts for the least duration, except at the recording's
+    two ends.
     """
     if not windows:
         return []

@@ -37,8 +37,9 @@ def draw(path: str, timeline: Timeline) -> None:
     upper.grid(alpha=0.3)
     lower.set(yticks=[])
     lower.xaxis.set_major_formatter(FuncFormatter(lambda x, _: clock(max(x, 0)).split(".")[0]))
-    place = {"loc": "upper left", "bbox_to_anchor": (0.05, 1 - 0.32 / height)}
-    box = figure.legend(lines, names, ncol=columns, frameon=False, fontsize=9, **place)
+    at = (0.05, 1 - 0.32 / height)
+    style = {"ncol": columns, "frameon": False, "fontsize": 9}
+    box = figure.legend(lines, names, loc="upper left", bbox_to_anchor=at, **style)
     for text in box.get_texts():
         text.set_parse_math(False)
     save(path)

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidclass.cli import check_checkpoint
-from vidclass.errors import UsageError
 from vidclass.dataset.data_file import choose_classes, read_data_file
+from vidclass.errors import UsageError
 from vidclass.features.identity import weights_id
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.windows import WindowSpec
@@ -51,7 +50,7 @@ def read_trained(
     """
     with Checkpoint(saved_model) as file:
         metadata = file.metadata
-        check_checkpoint(file, seq_length, class_limit)
+        file.check_arguments(seq_length, class_limit)
     weights = options.weights
     if metadata is None:
         if info is None:

@@ -170,6 +170,7 @@ def set_times(windows: list[Window], reader: FrameReader) -> tuple[list[Window],
     long as its header says. reader: a FrameReader that has been read to the end.
     """
     rate, shown = float(reader.info.fps), reader.times
+    assert shown is not None, "the reader has not been read to the end"
     last = 1 / rate
     if np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
         last = last_duration(reader.path, shown[-1], reader.limits) or last

@@ -9,10 +9,15 @@ import json
 import os
 import shutil
 from dataclasses import asdict
+from typing import Any
+
+import h5py
 
 from vidclass import atomic, platform
+from vidclass.errors import UsageError
+from vidclass.features.identity import FEATURES_LENGTH
 from vidclass.training import keras_file
-from vidclass.training.metadata import MOST_FEATURES, parse_metadata
+from vidclass.training.metadata import MOST_FEATURES, Metadata, parse_metadata
 
 METADATA = "video_classification"  # name of the HDF5 attribute
 
@@ -20,11 +25,14 @@ METADATA = "video_classification"  # name of the HDF5 attribute
 class Checkpoint:
     """A checkpoint opened to be read; a context manager.
 
-    .metadata: Metadata, None if the file has none (one of the article's repository); names in it are
-    printable. .arguments: of the ResearchModel that its weights fit. Its weights are finite. Raises
-    FileNotFoundError, OSError if it can't be read, ValueError, naming the file, if it is no checkpoint."""
+    .path. .metadata: Metadata, None if the file has none (one of the article's repository); names in it are
+    printable. .arguments: of the ResearchModel that its weights fit. Its weights are finite.
 
-    def __init__(self, path):
+    Raises FileNotFoundError, OSError if it can't be read, ValueError, naming the file, if it is not a
+    checkpoint.
+    """
+
+    def __init__(self, path: str | os.PathLike):
         self.path = path
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such checkpoint")
@@ -35,13 +43,28 @@ class Checkpoint:
         self._check_shapes(weight_shapes(**self.arguments))
         self._file = open(path, "rb")
 
-    def __enter__(self):
+    def __enter__(self) -> "Checkpoint":
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
-    def load_weights_into(self, model):
+    def check_arguments(self, seq_length: int, nb_classes: int) -> None:
+        """Raises UsageError unless it was trained on sequences of this length, of InceptionV3's features, and
+        so many classes."""
+        if self.arguments["seq_length"] not in (None, seq_length):
+            trained = f"sequences of {self.arguments['seq_length']} frames, not {seq_length}"
+            raise UsageError(f"{self.path} was trained on {trained}")
+        if self.arguments["nb_classes"] != nb_classes:
+            trained = f"{self.arguments['nb_classes']} classes, not {nb_classes}"
+            raise UsageError(f"{self.path} was trained on {trained}")
+        if self.arguments["features_length"] != FEATURES_LENGTH:
+            raise UsageError(
+                f"{self.path} was trained on {self.arguments['features_length']} features of a frame; "
+                f"InceptionV3 gives {FEATURES_LENGTH}"
+            )
+
+    def load_weights_into(self, model: Any) -> None:
         """Sets a Keras model's weights to the file's. Raises ValueError unless they are of the same shapes in
         order."""
         self._check_shapes([tuple(weight.shape) for weight in model.weights])
@@ -51,7 +74,7 @@ class Checkpoint:
             if hasattr(layer, "finalize_state"):
                 layer.finalize_state()
 
-    def load_optimizer_into(self, model):
+    def load_optimizer_into(self, model: Any) -> None:
         """Sets the state of a compiled Keras model's optimizer to the file's. Raises ValueError if it doesn't
         fit."""
         model.optimizer.build(model.trainable_variables)
@@ -63,8 +86,9 @@ class Checkpoint:
         for variable, array in zip(variables, arrays):
             variable.assign(self._read(array))
 
-    def check_optimizer(self):
-        """Raises ValueError if the optimizer's state isn't all numbers, from which no training can go on."""
+    def check_optimizer(self) -> None:
+        """Raises ValueError if the optimizer's state is not all numbers, so that no training can go on from
+        it."""
         if not all(array.is_finite(self._file.fileno()) for array in self._content.optimizer):
             raise ValueError(
                 f"{self.path}: its optimizer's state is not all numbers (NaN or infinite), training "
@@ -113,7 +137,9 @@ class Checkpoint:
         }
 
 
-def weight_shapes(nb_classes, model, features_length, units, dense, **_):
+def weight_shapes(
+    nb_classes: int, model: str, features_length: int, units: int, dense: int, **_: Any
+) -> list[tuple[int, ...]]:
     """The shapes of a ResearchModel's weights in order, without building it; arguments: its own."""
     if model == "article":
         return [
@@ -145,18 +171,18 @@ def _listed(shapes):
     return ", ".join(map(str, shapes[:20])) + (f" and {len(shapes) - 20} more" if len(shapes) > 20 else "")
 
 
-def find_checkpoint(path, data_dir):
+def find_checkpoint(path: str | os.PathLike, data_dir: str | os.PathLike) -> str:
     """A checkpoint's path: as given, else in the data folder's checkpoints. Raises FileNotFoundError if it is
-    at neither."""
+    in neither place."""
     beside = os.path.join(data_dir, "checkpoints", path)
     for place in (path, beside):
         if os.path.exists(place):
-            return place
+            return os.fspath(place)
     elsewhere = f", neither as given nor as {beside}" if beside != os.fspath(path) else ""
     raise FileNotFoundError(f"{path}: no such checkpoint{elsewhere}; train.py makes them")
 
 
-def write_checkpoint(path, model, metadata):
+def write_checkpoint(path: str | os.PathLike, model: Any, metadata: Metadata) -> None:
     """Writes a Keras model and its Metadata, whole or not at all."""
     from absl import logging
 
@@ -168,23 +194,21 @@ def write_checkpoint(path, model, metadata):
         logging.set_verbosity(verbosity)
 
 
-def rewrite_metadata(path, metadata):
+def rewrite_metadata(path: str | os.PathLike, metadata: Metadata) -> None:
     """Replaces a checkpoint's Metadata, whole or not at all."""
     _write_whole(path, lambda partial: shutil.copyfile(path, partial), metadata)
 
 
 def _write_whole(path, make, metadata):
-    """Puts a file that make(path) makes, with Metadata noted in it, in place of `path`."""
-    import h5py
-
+    """Puts a file that make(path) makes, with Metadata in it, in place of `path`."""
     with atomic.atomic_write(path, ".hdf5") as partial:  # Keras goes by the extension
         make(partial)
         with h5py.File(partial, "a") as file:
             file.attrs[METADATA] = json.dumps(asdict(metadata))
 
 
-def hard_link(source, target):
+def hard_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
     """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard
     links."""
     with atomic.atomic_write(target) as partial:
-        platform.hard_link(source, partial)
+        platform.hard_link(os.fspath(source), partial)

@@ -1,14 +1,21 @@
 """Training on all GPUs of a machine: each takes a part of every batch, and all have the same weights."""
 
 import contextlib
+from collections.abc import Iterator
 
 from keras import backend, distribution
 
 
+def share_among(devices: str) -> contextlib.AbstractContextManager[int]:
+    """A `with` block in which a network is built, compiled and trained on "one" device or on "all". Yields
+    their number, by which batches must be divisible. Raises what all_devices raises."""
+    return all_devices() if devices == "all" else contextlib.nullcontext(1)
+
+
 @contextlib.contextmanager
-def all_devices():
-    """A `with` block in which a network is built, compiled and trained on all GPUs, or whatever else the
-    backend calls its devices where there is none. Yields their number, by which batches must be divisible.
+def all_devices() -> Iterator[int]:
+    """A `with` block in which a network is built, compiled and trained on all GPUs; where there is
+    none, on all that the backend calls devices. Yields their number, by which batches must be divisible.
 
     Raises RuntimeError for a backend that Keras trains on one device only.
     """
@@ -27,6 +34,6 @@ def all_devices():
             yield len(found)
     else:
         raise RuntimeError(
-            f"Keras trains on one device with the backend {backend.backend()}; set KERAS_BACKEND to tensorflow "
-            f"or jax for --devices all"
+            f"Keras trains on one device with the backend {backend.backend()}; set KERAS_BACKEND to "
+            f"tensorflow or jax for --devices all"
         )

@@ -1,10 +1,8 @@
 """Keras's LSTM layer, made fast on CPUs: the same weights, outputs and gradients, the same layer in a
-checkpoint.
-
-Imports keras, so that it is imported only where a network is built.
-"""
+checkpoint."""
 
 import functools
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -21,7 +19,7 @@ class LSTM(keras.layers.LSTM):
     doesn't use, the stock layer does the work.
     """
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         if mask is not None or not self._is_plain() or sequences.shape[1] is None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         import tensorflow as tf
@@ -71,77 +69,90 @@ def _tensorflow_recurrence():
         """projected: (batch, steps, 4 * units), gates in Keras's order i, f, c, o; kernel: (units, 4 *
         units); hidden, carry: the states before the first step, (batch, units).
 
-        Returns the hidden states (batch, steps, units) and the last carry (batch, units). Inside, time is the
-        first axis and the batch the last: the product of a large kernel with a narrow batch takes half the
-        time of its transpose.
+        Returns the hidden states (batch, steps, units) and the last carry (batch, units).
         """
-        steps = projected.shape[1]
-        transposed = tf.transpose(kernel)
-        first_carry = tf.transpose(carry)
-
-        def array(values=None):
-            empty = tf.TensorArray(projected.dtype, steps)
-            return empty if values is None else empty.unstack(values)
-
-        inputs = array(tf.transpose(projected, (1, 2, 0)))  # (4 * units, batch) each
-
-        def forward(step, h, c, gates, carries, outputs):
-            i, f, g, o = tf.split(inputs.read(step) + tf.matmul(transposed, h), 4, axis=0)
-            i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-            c = f * c + i * g
-            h = o * tf.tanh(c)
-            return (
-                step + 1,
-                h,
-                c,
-                gates.write(step, tf.concat([i, f, g, o], 0)),
-                carries.write(step, c),
-                outputs.write(step, h),
-            )
-
-        *_, last_carry, gates, carries, outputs = tf.while_loop(
-            lambda step, *_: step < steps,
-            forward,
-            (0, tf.transpose(hidden), first_carry, array(), array(), array()),
-            maximum_iterations=steps,
-        )
-        gates, carries = gates.stack(), carries.stack()
-        outputs = tf.transpose(outputs.stack(), (2, 0, 1))  # (batch, steps, units)
+        trace = _run_forward(projected, kernel, hidden, tf.transpose(carry))
 
         def gradient(d_outputs, d_last_carry):
-            """Walks back over the steps. What doesn't depend on the walk is computed for all steps before it,
-            the gradient of the kernel in one product after it."""
-            i, f, g, o = tf.split(gates, 4, axis=1)
-            before = tf.concat([first_carry[None], carries[:-1]], 0)
-            tanh = tf.tanh(carries)
-            # From the gradients of the carry (for i, f, g) and of the output (for o) to those of the sums in
-            # the gates.
-            slopes = array(
-                tf.concat([g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), tanh * o * (1 - o)], 1)
-            )
-            to_carry, forget = array(o * (1 - tanh * tanh)), array(f)
-            d_outputs = array(tf.transpose(d_outputs, (1, 2, 0)))
+            return _run_backward(trace, kernel, hidden, d_outputs, d_last_carry)
 
-            def backward(step, dh, dc, d_sums):
-                dh = dh + d_outputs.read(step)
-                dc = dc + dh * to_carry.read(step)
-                d_sum = tf.concat([dc, dc, dc, dh], 0) * slopes.read(step)  # (4 * units, batch)
-                return step - 1, tf.matmul(kernel, d_sum), dc * forget.read(step), d_sums.write(step, d_sum)
-
-            _, dh, dc, d_sums = tf.while_loop(
-                lambda step, *_: step >= 0,
-                backward,
-                (steps - 1, tf.zeros_like(first_carry), tf.transpose(d_last_carry), array()),
-                maximum_iterations=steps,
-            )
-            d_projected = tf.transpose(d_sums.stack(), (2, 0, 1))
-            seen = tf.concat([hidden[:, None], outputs[:, :-1]], 1)  # the hidden state before each step
-            units = kernel.shape[0]
-            d_kernel = tf.matmul(
-                tf.reshape(seen, (-1, units)), tf.reshape(d_projected, (-1, 4 * units)), transpose_a=True
-            )
-            return d_projected, d_kernel, tf.transpose(dh), tf.transpose(dc)
-
-        return (outputs, tf.transpose(last_carry)), gradient
+        return (trace.outputs, tf.transpose(trace.carries[-1])), gradient
 
     return recurrence
+
+
+class _Trace(NamedTuple):
+    """What the walk over the steps leaves for the walk back. Time is the first axis and the batch the last:
+    the product of a large kernel with a narrow batch takes half the time of its transpose."""
+
+    first_carry: Any  # (units, batch)
+    gates: Any  # i, f, c, o after their activations: (steps, 4 * units, batch)
+    carries: Any  # (steps, units, batch)
+    outputs: Any  # (batch, steps, units)
+
+
+def _time_steps(values):
+    """A TensorArray of a tensor's first axis."""
+    import tensorflow as tf
+
+    return tf.TensorArray(values.dtype, values.shape[0]).unstack(values)
+
+
+def _run_forward(projected, kernel, hidden, first_carry):
+    import tensorflow as tf
+
+    steps, transposed = projected.shape[1], tf.transpose(kernel)
+    inputs = _time_steps(tf.transpose(projected, (1, 2, 0)))  # (4 * units, batch) each
+
+    def forward(step, h, c, gates, carries, outputs):
+        i, f, g, o = tf.split(inputs.read(step) + tf.matmul(transposed, h), 4, axis=0)
+        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+        c = f * c + i * g
+        h = o * tf.tanh(c)
+        gates = gates.write(step, tf.concat([i, f, g, o], 0))
+        return step + 1, h, c, gates, carries.write(step, c), outputs.write(step, h)
+
+    empty = [tf.TensorArray(projected.dtype, steps) for _ in range(3)]
+    *_, gates, carries, outputs = tf.while_loop(
+        lambda step, *_: step < steps,
+        forward,
+        (0, tf.transpose(hidden), first_carry, *empty),
+        maximum_iterations=steps,
+    )
+    return _Trace(first_carry, gates.stack(), carries.stack(), tf.transpose(outputs.stack(), (2, 0, 1)))
+
+
+def _run_backward(trace, kernel, hidden, d_outputs, d_last_carry):
+    """The gradients of recurrence's arguments. What doesn't depend on the walk back over the steps is
+    computed for all steps before it, the gradient of the kernel in one product after it."""
+    import tensorflow as tf
+
+    steps, units = trace.carries.shape[0], kernel.shape[0]
+    i, f, g, o = tf.split(trace.gates, 4, axis=1)
+    before = tf.concat([trace.first_carry[None], trace.carries[:-1]], 0)
+    tanh = tf.tanh(trace.carries)
+    # From the gradients of the carry (for i, f, g) and of the output (for o) to those of the sums in the
+    # gates.
+    slopes = tf.concat([g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), tanh * o * (1 - o)], 1)
+    slopes, to_carry, forget = map(_time_steps, (slopes, o * (1 - tanh * tanh), f))
+    d_outputs = _time_steps(tf.transpose(d_outputs, (1, 2, 0)))
+
+    def backward(step, dh, dc, d_sums):
+        dh = dh + d_outputs.read(step)
+        dc = dc + dh * to_carry.read(step)
+        d_sum = tf.concat([dc, dc, dc, dh], 0) * slopes.read(step)  # (4 * units, batch)
+        return step - 1, tf.matmul(kernel, d_sum), dc * forget.read(step), d_sums.write(step, d_sum)
+
+    empty = tf.TensorArray(trace.carries.dtype, steps)
+    _, dh, dc, d_sums = tf.while_loop(
+        lambda step, *_: step >= 0,
+        backward,
+        (steps - 1, tf.zeros_like(trace.first_carry), tf.transpose(d_last_carry), empty),
+        maximum_iterations=steps,
+    )
+    d_projected = tf.transpose(d_sums.stack(), (2, 0, 1))
+    seen = tf.concat([hidden[:, None], trace.outputs[:, :-1]], 1)  # the hidden state before each step
+    d_kernel = tf.matmul(
+        tf.reshape(seen, (-1, units)), tf.reshape(d_projected, (-1, 4 * units)), transpose_a=True
+    )
+    return d_projected, d_kernel, tf.transpose(dh), tf.transpose(dc)

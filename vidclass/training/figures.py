@@ -2,26 +2,30 @@
 
 import json
 import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vidclass import atomic
 from vidclass.console import print
-from vidclass.training.metrics import compute_metrics, headline, table
+from vidclass.training.metrics import Predictions, compute_metrics, headline, table
 
 LONGEST_SHOWN = 28  # letters of a class or clip name in a figure
 
 
-def write_report(folder, checkpoint, split, truth, probabilities, classes, names):
-    """Evaluates a checkpoint's predictions for a split, writes <checkpoint>-<split>.json and .png to a
-    folder, and prints the short table. Other arguments and result: see evaluate."""
-    report = {
-        "checkpoint": checkpoint,
-        "split": split,
-        **compute_metrics(truth, probabilities, classes, names),
-    }
+def write_report(
+    folder: str, checkpoint: str | os.PathLike, split: str, predictions: Predictions
+) -> dict[str, Any]:
+    """Evaluates a checkpoint's predictions for the clips of a split: writes <checkpoint>-<split>.json and
+    .png to a folder, and prints the short table.
+
+    Returns what is in the JSON: compute_metrics', with checkpoint and split.
+    """
+    report = {"checkpoint": os.fspath(checkpoint), "split": split, **compute_metrics(predictions)}
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{os.path.splitext(os.path.basename(checkpoint))[0]}-{split}")
     write_metrics(f"{path}.json", report)
@@ -32,12 +36,12 @@ def write_report(folder, checkpoint, split, truth, probabilities, classes, names
     return report
 
 
-def write_metrics(path, report):
+def write_metrics(path: str, report: dict[str, Any]) -> None:
     """Writes a report as JSON, whole or not at all."""
     atomic.write_text(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
-def draw_evaluation(path, report):
+def draw_evaluation(path: str, report: dict[str, Any]) -> None:
     """Draws the page of an evaluation: confusion matrix, reliability diagram, classes, mistakes; a PNG."""
     names = [shorten(row["name"]) for row in report["classes"]]
     count = len(names)
@@ -51,60 +55,48 @@ def draw_evaluation(path, report):
         """Axes at so many inches from the left and the top."""
         return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
 
-    draw_text(
-        figure,
-        0.3 / width,
-        1 - 0.3 / height,
-        f"{report['checkpoint']} on the {report['split']} clips",
-        fontsize=13,
-        fontweight="bold",
-        va="top",
-    )
-    draw_text(figure, 0.3 / width, 1 - 0.65 / height, headline(report), fontsize=9, va="top")
-    top = 1.35
+    title = f"{report['checkpoint']} on the {report['split']} clips"
+    x, top = 0.3 / width, 1.35
+    draw_text(figure, x, 1 - 0.3 / height, title, fontsize=13, fontweight="bold", va="top")
+    draw_text(figure, x, 1 - 0.65 / height, headline(report), fontsize=9, va="top")
     _draw_confusion(place(left, top, side, side), np.array(report["confusion_matrix"]), names)
     _draw_reliability(place(left + side + 1.2, top, 3.4, 3.2), report)
     y = top + side + left + 0.1
-    _draw_table(
-        place(0.3, y, 0.5 * width - 0.5, rows_height),
-        "Classes",
-        ("", "clips", "precision", "recall", "F1"),
-        [
-            (
-                name,
-                str(row["clips"]),
-                *("-" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
-            )
-            for name, row in zip(names, report["classes"])
-        ],
-        rows_height,
-    )
-    _draw_table(
-        place(0.5 * width, y, 0.5 * width - 0.3, rows_height),
-        "Mistakes, the surest first",
-        ("clip", "is", "taken for", "probability"),
-        [
-            (
-                shorten(row["clip"]),
-                shorten(row["class"]),
-                shorten(row["predicted"]),
-                f"{row['probability']:.2f}",
-            )
-            for row in report["mistakes"]
-        ]
-        or [("none", "", "", "")],
-        rows_height,
-    )
+    axes = place(0.3, y, 0.5 * width - 0.5, rows_height)
+    class_header = ("", "clips", "precision", "recall", "F1")
+    _draw_table(axes, "Classes", class_header, _class_rows(report, names), rows_height)
+    axes = place(0.5 * width, y, 0.5 * width - 0.3, rows_height)
+    header = ("clip", "is", "taken for", "probability")
+    _draw_table(axes, "Mistakes, the surest first", header, _mistake_rows(report), rows_height)
     save(path)
 
 
-def draw_curves(path, history, best_epoch, title, first_epoch=1):
-    """Draws loss and accuracy over the epochs. history: keras's History.history, from first_epoch on.
-    best_epoch: is marked; 0: none."""
+def _class_rows(report, names):
+    keys = ("precision", "recall", "f1")
+    return [
+        (name, str(row["clips"]), *("-" if row[key] is None else f"{row[key]:.3f}" for key in keys))
+        for name, row in zip(names, report["classes"])
+    ]
+
+
+def _mistake_rows(report):
+    rows = [
+        (*(shorten(row[key]) for key in ("clip", "class", "predicted")), f"{row['probability']:.2f}")
+        for row in report["mistakes"]
+    ]
+    return rows or [("none", "", "", "")]
+
+
+def draw_curves(path: str, fitted: Any, title: str) -> None:
+    """Draws loss and accuracy over the epochs, if there were any. fitted: loop.Fit; its best epoch is
+    marked."""
+    history, best_epoch = fitted.history, fitted.best_epoch
+    if not history:
+        return
     os.makedirs(os.path.dirname(path), exist_ok=True)
     figure, save = new_figure(9, 3.8)
     draw_text(figure, 0.02, 0.97, title, fontsize=12, fontweight="bold", va="top")
-    epochs = first_epoch + np.arange(len(history["loss"]))
+    epochs = fitted.first_epoch + np.arange(len(history["loss"]))
     for position, (key, label) in enumerate((("loss", "loss"), ("accuracy", "accuracy"))):
         axes = figure.add_axes((0.08 + 0.49 * position, 0.15, 0.4, 0.68))
         marker = "o" if len(epochs) < 30 else None
@@ -113,13 +105,13 @@ def draw_curves(path, history, best_epoch, title, first_epoch=1):
         if best_epoch:
             axes.axvline(best_epoch, color="gray", linestyle=":", label="best checkpoint")
         axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     save(path)
 
 
-def new_figure(width, height):
+def new_figure(width: float, height: float) -> tuple[Figure, Callable[[str], None]]:
     """A matplotlib figure of so many inches, and a function that writes it as a PNG, whole or not at all."""
     figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)
@@ -131,14 +123,14 @@ def new_figure(width, height):
     return figure, save
 
 
-def shorten(name, longest=LONGEST_SHOWN):
+def shorten(name: str, longest: int = LONGEST_SHOWN) -> str:
     """A name that a figure has room for."""
-    name = name.encode(errors="replace").decode()  # what a file name holds that is no text
+    name = name.encode(errors="replace").decode()  # bytes of a file name that are not text
     return name if len(name) <= longest else f"{name[: longest - 9]}…{name[-8:]}"
 
 
-def draw_text(owner, x, y, text, **style):
-    """Text on a figure or axes; a $ in a name is no formula."""
+def draw_text(owner: Any, x: float, y: float, text: str, **style: Any) -> Any:
+    """Text on a figure or axes; a $ in a name does not begin a formula."""
     return owner.text(x, y, text, parse_math=False, **style)
 
 

@@ -20,7 +20,7 @@ MOST_ARRAYS = 1000  # of weights and optimizer each; the largest network has 14
 LONGEST_REASON = 300  # letters
 
 
-def main(path, attribute):
+def main(path: str, attribute: str) -> None:
     """Prints what is in a file as JSON, or {"error": why not}."""
     _rehearse()
     platform.confine(SECONDS, MEMORY)
@@ -41,8 +41,8 @@ def main(path, attribute):
 
 
 def _rehearse():
-    """Reads a file that is none, in memory: what Python loads only when it is needed is loaded before no file
-    can be opened."""
+    """Reads a file that is only in memory: so Python loads all modules that it needs while it can still open
+    files."""
     with h5py.File("rehearsal", "w", driver="core", backing_store=False) as file:
         file.create_dataset("model_weights/a/b", data=[1.0], dtype="f4")
         file["model_weights"].attrs["layer_names"] = ["a"]
@@ -69,7 +69,8 @@ def _look(file, attribute, descriptor):
     if not _holds(file, "model_weights"):
         raise _Refused("no Keras model is in it")
     group = _member(file, "model_weights")
-    weights, optimizer = [], []
+    weights: list[Array] = []
+    optimizer: list[Array] = []
     for layer in _names(group, "layer_names"):
         _add_arrays(weights, _member(group, layer), size)
     if _holds(file, "optimizer_weights"):
@@ -123,7 +124,7 @@ def _array(dataset, name, size):
     """The Array that a dataset is, if it is stored as Keras stores it: plainly, in one piece of the file."""
     stored = getattr(dataset, "id", None)
     if not isinstance(stored, h5py.h5d.DatasetID):
-        raise _Refused(f"not stored as Keras stores it: {_shorten(name)} is no array")
+        raise _Refused(f"not stored as Keras stores it: {_shorten(name)} is not an array")
     plist = stored.get_create_plist()
     if plist.get_layout() == h5py.h5d.CHUNKED or plist.get_nfilters():
         raise _Refused(
@@ -170,12 +171,12 @@ def _name_list(group, key):
         or attribute.get_storage_size() > MOST_TEXT
         or not h5py.check_string_dtype(attribute.dtype)
     ):
-        raise _Refused(f"its {key} is no list of names")
+        raise _Refused(f"its {key} is not a list of names")
     return [value.decode() if isinstance(value, bytes) else str(value) for value in group.attrs[key]]
 
 
 def _text(file, name):
-    """The text of an attribute, None if there is none. Raises _Refused if it is too long or no text."""
+    """The text of an attribute, None if there is none. Raises _Refused if it is too long or not text."""
     if name not in file.attrs:
         return None
     attribute = file.attrs.get_id(name)
@@ -187,7 +188,7 @@ def _text(file, name):
     ):
         value = file.attrs[name]
     if not isinstance(value, (str, bytes)) or len(value) > MOST_TEXT:
-        raise _Refused(f"its {name} is no text of at most {MOST_TEXT} bytes")
+        raise _Refused(f"its {name} is not text of at most {MOST_TEXT} bytes")
     return value.decode() if isinstance(value, bytes) else value
 
 

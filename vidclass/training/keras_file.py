@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedReader
 
 import numpy as np
 
@@ -42,11 +42,11 @@ class Array:
         """Its size in bytes."""
         return math.prod(self.shape) * int(self.dtype[2:])
 
-    def read(self, file: BinaryIO) -> np.ndarray:
+    def read(self, file: BufferedReader) -> np.ndarray:
         """The array's values, from the open file. Raises ValueError if the file ends before they do."""
         array = np.empty(self.shape, self.dtype)
         file.seek(self.offset)
-        if file.readinto(array.reshape(-1).view(np.uint8)) != self.nbytes:
+        if file.readinto(array.reshape(-1).view(np.uint8)) != self.nbytes:  # type: ignore[arg-type]
             raise ValueError("it has become shorter")
         return array
 

@@ -2,14 +2,20 @@
 
 import os
 import re
+import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
 
 from vidclass.console import print
+from vidclass.training.augmentation import augment
+from vidclass.training.batches import Batches
 from vidclass.training.checkpoint import hard_link
+from vidclass.training.metadata import Metadata
+from vidclass.training.preparation import Splits
 
 BEST = "lstm-features.hdf5"  # name of the best checkpoint so far
 PATIENCE = 5  # epochs without improvement
@@ -18,30 +24,42 @@ PATIENCE = 5  # epochs without improvement
 MIN_DELTA = 0.001
 
 
-def fit(research_model, train_batches, validation_batches, metadata, data_dir, epochs, verbose=0):
-    """Trains until `epochs` or until the validation loss has not improved for PATIENCE epochs.
+@dataclass(frozen=True)
+class Fit:
+    """What fit returns."""
+
+    history: dict[str, list]  # keras.callbacks.History's, of the epochs of this run
+    first_epoch: int  # of this run, counted from 1
+    best_path: str | None  # the numbered checkpoint of the best epoch; None if the loss never improved
+    best_epoch: int  # counted from 1; 0 if the loss never improved
+
+
+def fit(research_model: Any, sequences: Splits, metadata: Metadata, options: Any, devices: int = 1) -> Fit:
+    """Trains until options.epochs or until the validation loss has not improved for PATIENCE epochs.
 
     research_model: a ResearchModel; one that was loaded from a checkpoint, with its optimizer, goes on from
-    there. train_batches, validation_batches: see batches. metadata: for the checkpoints, which go to
-    data_dir/checkpoints; logs for TensorBoard and as CSV go to data_dir/logs.
-
-    Returns (keras's History.history, the numbered checkpoint of the best epoch, that epoch counted from 1);
-    the last two are None and 0 if the loss never improved.
+    there. sequences: ClipSequences of the splits. metadata: for the checkpoints, which go to
+    data_dir/checkpoints; logs for TensorBoard and as CSV go to data_dir/logs. options: train.TrainOptions.
+    devices: that share each batch. Raises RuntimeError if a new network never gets a checkpoint.
     """
     before = research_model.metadata
-    logs = os.path.join(data_dir, "logs")
+    logs = os.path.join(options.data_dir, "logs")
     os.makedirs(logs, exist_ok=True)
     run = f"{research_model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    checkpoints = _make_checkpoints(research_model, metadata, os.path.join(data_dir, "checkpoints"))
+    if devices > 1:
+        print(f"Training on {devices} devices, {-(-options.batch_size // devices)} clips of a batch on each")
+    change = None if options.model == "article" else augment
+    train_batches = Batches(sequences.train, options.batch_size, options.seed, change, devices)
+    checkpoints = Checkpoints(research_model, metadata, os.path.join(options.data_dir, "checkpoints"))
     history = research_model.model.fit(
         train_batches,
-        validation_data=validation_batches,
+        validation_data=Batches(sequences.validation, options.batch_size, multiple=devices),
         initial_epoch=before.epoch if before else 0,
-        epochs=epochs,
+        epochs=options.epochs,
         shuffle=False,  # the batches do
-        verbose=verbose,
+        verbose=0 if options.quiet else 1 if sys.stdout.isatty() else 2,
         callbacks=[
-            _make_seeder(train_batches),
+            Seeder(train_batches),
             checkpoints,
             keras.callbacks.EarlyStopping(
                 patience=PATIENCE, min_delta=MIN_DELTA, baseline=before.val_loss if before else None
@@ -50,52 +68,59 @@ def fit(research_model, train_batches, validation_batches, metadata, data_dir, e
             keras.callbacks.CSVLogger(os.path.join(logs, f"{run}.csv")),
         ],
     ).history
-    return history, checkpoints.best_path, checkpoints.best_epoch
+    if checkpoints.best_path is None and before is None:
+        raise RuntimeError("the validation loss was NaN in every epoch: no checkpoint was written")
+    return Fit(history, checkpoints.first_epoch, checkpoints.best_path, checkpoints.best_epoch)
 
 
-def _make_seeder(train_batches):
-    """A Keras callback that seeds order, augmentation and dropout anew in each epoch: a training that goes on
-    from a checkpoint then does the same as one that was never stopped."""
+class Seeder(keras.callbacks.Callback):
+    """Seeds order, augmentation and dropout anew in each epoch: a training that goes on from a checkpoint
+    then does the same as one that was never stopped."""
 
-    class Seeder(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            train_batches.epoch = epoch
-            for number, layer in enumerate(self.model._flatten_layers()):
-                if getattr(layer, "seed_generator", None) is not None:
-                    sequence = np.random.SeedSequence((train_batches.seed, epoch, number))
-                    layer.seed_generator.state.assign(sequence.generate_state(2))
+    def __init__(self, train_batches: Batches):
+        super().__init__()
+        self._batches = train_batches
 
-    return Seeder()
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._batches.epoch = epoch
+        for number, layer in enumerate(self.model._flatten_layers()):
+            if getattr(layer, "seed_generator", None) is not None:
+                sequence = np.random.SeedSequence((self._batches.seed or 0, epoch, number))
+                layer.seed_generator.state.assign(sequence.generate_state(2))
 
 
-def _make_checkpoints(research_model, metadata, folder):
-    """A Keras callback that saves the model whenever val_loss improves by MIN_DELTA.
+class Checkpoints(keras.callbacks.Callback):
+    """Saves the model whenever val_loss improves by MIN_DELTA.
 
-    keras.callbacks.ModelCheckpoint, which would do, refuses names that end in .hdf5. .best_path: the numbered
-    file that lstm-features.hdf5 is the same as, None before the first improvement. .best_epoch: its epoch,
-    counted from 1.
+    keras.callbacks.ModelCheckpoint, which would do, refuses names that end in .hdf5.
+
+    .first_epoch: of this run, counted from 1. .best_path: the numbered file that lstm-features.hdf5 is the
+    same as, None before the first improvement. .best_epoch: its epoch, counted from 1.
     """
-    before = research_model.metadata
 
-    class Checkpoints(keras.callbacks.Callback):
-        best_path, best_epoch = None, 0
-        _best = before.val_loss if before else float("inf")
+    def __init__(self, research_model: Any, metadata: Metadata, folder: str):
+        super().__init__()
+        self.best_path: str | None = None
+        self.best_epoch = 0
+        before = research_model.metadata
+        self.first_epoch = before.epoch + 1 if before else 1
+        self._best = before.val_loss if before else float("inf")
+        self._research_model, self._metadata, self._folder = research_model, metadata, folder
 
-        def on_epoch_end(self, epoch, logs=None):
-            val_loss = logs["val_loss"]
-            if not val_loss < self._best - MIN_DELTA:
-                return
-            if self.best_path is None:
-                set_aside(folder, before.epoch if before else 0)
-            self._best, self.best_epoch = val_loss, epoch + 1
-            self.best_path = os.path.join(folder, f"lstm-features.{epoch + 1:03d}-{val_loss:.3f}.hdf5")
-            research_model.save(self.best_path, replace(metadata, epoch=epoch + 1, val_loss=float(val_loss)))
-            hard_link(self.best_path, os.path.join(folder, BEST))
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        val_loss = (logs or {})["val_loss"]
+        if not val_loss < self._best - MIN_DELTA:
+            return
+        if self.best_path is None:
+            set_aside(self._folder, self.first_epoch - 1)
+        self._best, self.best_epoch = val_loss, epoch + 1
+        self.best_path = os.path.join(self._folder, f"lstm-features.{epoch + 1:03d}-{val_loss:.3f}.hdf5")
+        metadata = replace(self._metadata, epoch=epoch + 1, val_loss=float(val_loss))
+        self._research_model.save(self.best_path, metadata)
+        hard_link(self.best_path, os.path.join(self._folder, BEST))
 
-    return Checkpoints()
 
-
-def set_aside(folder, epoch=0):
+def set_aside(folder: str | os.PathLike, epoch: int = 0) -> None:
     """Moves an earlier run's checkpoints of later epochs than this to a folder of their own: the last one
     left is then the best of this run."""
     os.makedirs(folder, exist_ok=True)

@@ -1,25 +1,30 @@
-"""What a checkpoint says of itself beside its weights, and what of that is believed when a stranger's file
-says it.
+"""The metadata of a checkpoint: what is stored beside its weights, and which values are accepted from a file
+that anyone may have made.
 """
 
 import json
 import math
+import os
 import re
 import unicodedata
 from dataclasses import asdict, dataclass
 
-UNITS = {"lstm": 64, "bilstm": 64, "gru": 64, "article": 2048}
-MODELS = ("lstm", "bilstm", "gru", "article")
-# Limits of what a file from a stranger may say of itself. What train.py writes lies far within them.
-LIMITS = {
+MODELS = {
+    "lstm": 64,
+    "bilstm": 64,
+    "gru": 64,
+    "article": 2048,
+}  # name: units of its recurrent layer by default
+# Limits of what is accepted from a file that anyone may have made. What train.py writes lies far within them.
+LIMITS: dict[str, tuple] = {
     "seq_length": (1, 65536),
     "units": (1, 65536),
     "features_length": (1, 65536),
     "dense": (0, 65536),
     "epoch": (0, 10**9),
     "temperature": (1e-3, 1e3),
-    "clip_seconds": (1e-3, 86400.0),
-}  # a millisecond to a day
+    "clip_seconds": (1e-3, 86400.0),  # a millisecond to a day
+}
 MOST_FEATURES = 2**24  # numbers in a sequence: 64 MB, 8192 frames of 2048 features
 # Of a frame for InceptionV3, which takes 200 bytes for each in each of two batches: 4K video's, 3.4 GB.
 MOST_PIXELS = 2**23
@@ -38,25 +43,25 @@ REVERSALS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 class Metadata:
     """What clasify.py and a training that goes on need to know of a checkpoint beside its weights."""
 
-    class_names: list  # of str, in the order of the network's outputs
+    class_names: list[str]  # in the order of the network's outputs
     seq_length: int  # frames per sequence
-    image_shape: list  # height, width, 3: the size at which InceptionV3 saw the frames
+    image_shape: list[int]  # height, width, 3: the size at which InceptionV3 saw the frames
     clip_seconds: float  # the time that a training clip spanned
     weights: str  # identity of InceptionV3's weights
     weights_name: str  # how the user named them, for messages
     model: str = "lstm"
     units: int = 64
     dense: int = 0  # width of the article network's hidden layer, 0 for others
-    features_length: int = 2048
+    features_length: int = 2048  # numbers of a frame
     temperature: float = 1.0  # by which the logits are divided to get calibrated probabilities
     epoch: int = 0  # after which it was saved, counted from 1
     val_loss: float | None = None  # of that epoch
     training: dict | None = None  # options of train.py that decide which clips it trains on, and how
 
 
-def parse_metadata(text, path):
+def parse_metadata(text: str, path: str | os.PathLike) -> Metadata:
     """The Metadata in a checkpoint's attribute, names made printable. Raises ValueError, naming the file, if
-    they are damaged or beyond reason."""
+    they are damaged or beyond LIMITS."""
     try:
         metadata = _read(text)
     except Unsound as error:
@@ -69,14 +74,14 @@ def parse_metadata(text, path):
 
 
 class Unsound(ValueError):
-    """What in metadata is wrong. cure: what to do about it before it is written."""
+    """What is wrong in metadata. cure: what to do about it before they are written."""
 
-    def __init__(self, text, cure=""):
+    def __init__(self, text: str, cure: str = ""):
         super().__init__(text)
         self.cure = cure
 
 
-def check_writable(metadata):
+def check_writable(metadata: Metadata) -> None:
     """Raises ValueError, with the cure, if a checkpoint with these Metadata would be refused when it is
     read."""
     try:
@@ -128,7 +133,7 @@ def _check_names(names):
         try:
             length = len(name.encode("utf-8", "surrogateescape"))
         except UnicodeEncodeError:
-            raise Unsound("a class name is no text") from None
+            raise Unsound("a class name is not text") from None
         if not 0 < length <= LONGEST_NAME or "/" in name or "\0" in name:
             raise Unsound(f"a class name that no folder can have, of {length} bytes", RENAME)
     if len(set(map(printable_name, names))) < len(names):
@@ -153,7 +158,7 @@ def _check_image_shape(image_shape):
     memory."""
     height, width, channels = image_shape
     if not (all(type(number) is int and number > 0 for number in image_shape) and channels == 3):
-        raise Unsound("image_shape is no height, width, 3")
+        raise Unsound("image_shape is not height, width, 3")
     if height * width > MOST_PIXELS:
         raise Unsound(
             f"frames of {height}x{width} pixels; at most {MOST_PIXELS} are possible",
@@ -161,8 +166,8 @@ def _check_image_shape(image_shape):
         )
 
 
-def printable_name(name):
-    """A name without what would act on a terminal or is no text: control characters, line ends, reversals of
+def printable_name(name: str) -> str:
+    """A name without what would act on a terminal or is not text: control characters, line ends, reversals of
     the writing direction and bytes that are not UTF-8, each as its escape in Python (\\x1b)."""
     return "".join(
         letter.encode("unicode_escape").decode()

@@ -3,6 +3,10 @@
 Metrics are scikit-learn's, the interval is SciPy's.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from scipy.stats import binomtest
 from sklearn import metrics
@@ -13,13 +17,24 @@ BINS = 10  # of the reliability diagram
 MISTAKES = 15  # named in a report
 
 
-def compute_metrics(truth, probabilities, classes, names):
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier predicts for clips whose classes are known."""
+
+    truth: Sequence[int] | np.ndarray  # the true class of each clip, (n,)
+    probabilities: Sequence | np.ndarray  # (n, classes)
+    classes: list[str]
+    names: list[str]  # of the clips
+
+
+def compute_metrics(predictions: Predictions) -> dict[str, Any]:
     """The metrics of a classifier's predictions, as a dict that JSON can hold.
 
-    truth: the true class of each clip, ints (n,). probabilities: (n, len(classes)). names: of the clips, n of
-    str. Numbers that can't be told, such as the recall of a class without clips, are None.
+    Numbers that can't be told, such as the recall of a class without clips, are None. Raises ValueError
+    without clips.
     """
-    truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
+    truth, probabilities = np.asarray(predictions.truth), np.asarray(predictions.probabilities, np.float64)
+    classes, names = predictions.classes, predictions.names
     predicted, count = probabilities.argmax(1), len(truth)
     if not count:
         raise ValueError("no clips to evaluate")
@@ -59,7 +74,7 @@ def compute_metrics(truth, probabilities, classes, names):
     }
 
 
-def reliability(truth, probabilities):
+def reliability(truth: np.ndarray, probabilities: np.ndarray) -> list[dict[str, Any]]:
     """How often predictions of a confidence are right, in BINS bins of equal width (Guo et al., "On
     Calibration of Modern Neural Networks", 2017): a list of dicts, for each bin that has any, with confidence
     and accuracy (means) and clips.
@@ -80,7 +95,7 @@ def _number(value):
     return None if np.isnan(value) else float(value)
 
 
-def table(report):
+def table(report: dict[str, Any]) -> list[str]:
     """The metrics of each class, as the lines of a table."""
     names = [printable(row["name"]) for row in report["classes"]]
     width = max(map(len, names))
@@ -92,17 +107,18 @@ def table(report):
         lines.append(f"{name:{width}}  {row['clips']:5d}  {precision:>9}  {recall:>6}  {f1:>5}")
     lines.append(
         f"Balanced accuracy {report['balanced_accuracy']:.3f}. Calibration error "
-        f"{report['expected_calibration_error']:.3f}: by so much the probability of the predicted class differs "
-        f"from how often it is right"
+        f"{report['expected_calibration_error']:.3f}: by so much the probability of the predicted class "
+        f"differs from how often it is right"
     )
     return lines
 
 
-def headline(report):
-    """The accuracy, with what it is worth, in a line."""
+def headline(report: dict[str, Any]) -> str:
+    """The accuracy in a line, with its interval and the accuracy of the simplest guess."""
     low, high = report["accuracy_interval_95"]
     return (
         f"{report['split'].capitalize()} accuracy: {report['accuracy']:.3f} "
-        f"({round(report['accuracy'] * report['clips'])} of {report['clips']} clips; 95 % interval {low:.3f} to "
-        f"{high:.3f}; always answering the commonest class would give {report['commonest_class_share']:.3f})"
+        f"({round(report['accuracy'] * report['clips'])} of {report['clips']} clips; 95 % interval {low:.3f} "
+        f"to {high:.3f}; always answering the commonest class would give "
+        f"{report['commonest_class_share']:.3f})"
     )

@@ -1,6 +1,7 @@
 """Finding and running ffmpeg. Nothing else in the suite starts it: this module knows what it may open, when
 it is ended, what counts as a failure, and what its messages mean."""
 
+import contextlib
 import functools
 import math
 import os
@@ -141,10 +142,8 @@ class Ffmpeg:
             self._log.close()
 
     def _close_stdin(self):
-        try:
+        with contextlib.suppress(BrokenPipeError):  # .failed tells
             self.stdin.close()
-        except BrokenPipeError:
-            pass  # .failed tells
 
     def kill(self) -> None:
         """Ends it, from any thread."""

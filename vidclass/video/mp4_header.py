@@ -1,9 +1,8 @@
-"""What an MP4 or QuickTime file's header (ISO/IEC 14496-12) tells a player to make entries in memory for,
-before a frame is decoded.
+"""Checks an MP4 or QuickTime file's header (ISO/IEC 14496-12) before a player reads it.
 
-One entry for each frame of each edit (8.6.6), and for each sample. A file of 4 MB whose edit list repeats its
-thousand frames 300,000 times takes 2 GB, one of 16 kB that speaks of 80 million samples of one size 3 GB: so
-both are counted first.
+A player makes an entry in memory for each frame of each edit (8.6.6), and for each sample, before it decodes
+a frame. A file of 4 MB whose edit list repeats its thousand frames 300,000 times takes 2 GB, one of 16 kB
+that announces 80 million samples of one size 3 GB: so both are counted first.
 """
 
 import os
@@ -17,7 +16,7 @@ EDIT_BYTES = 12  # at least
 
 def check_header(path: str | os.PathLike) -> None:
     """Raises ValueError, without naming the file, if its edit lists have more than MOST_EDITS entries or it
-    speaks of more bytes of samples than it has. Other files than MP4 and QuickTime pass.
+    announces more bytes of samples than it has. Other files than MP4 and QuickTime pass.
 
     Players find these boxes in many places, some where no one would put them: so all but the samples is
     searched for them.
@@ -38,7 +37,7 @@ def check_header(path: str | os.PathLike) -> None:
                 sample_size, samples = struct.unpack(">II", content[place + 8 : place + 16].ljust(8, b"\0"))
                 if sample_size * samples > 2 * size:  # twice: one that was cut short may still be read
                     raise ValueError(
-                        f"it speaks of {samples} samples of {sample_size} bytes, more than there are"
+                        f"its header announces {samples} samples of {sample_size} bytes, more than it holds"
                     )
 
 
@@ -57,9 +56,8 @@ def _headers(file, size):
         is_small = end - at <= LARGEST_HEADER
         if not is_small and kind in (b"moov", b"hoov", b"moof"):
             raise ValueError(f"its header has {(end - at) >> 20} MB, more than {LARGEST_HEADER >> 20}")
-        if (
-            is_small and kind.isalnum() and kind != b"mdat"
-        ):  # of other containers hardly anything is taken for a box
+        # In other containers hardly anything looks like a box.
+        if is_small and kind.isalnum() and kind != b"mdat":
             yield at, end
         at = max(end, at + 8)
 

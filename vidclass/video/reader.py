@@ -54,7 +54,7 @@ class FrameReader:
         self.path, self.limits = os.fspath(path), limits
         self.info = probe(path, limits)
         self.loss: str | None = None
-        self.times: np.ndarray | None = None
+        self.times = np.empty(0)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         frames, most = 0, frame_limit(self.path)

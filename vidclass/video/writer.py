@@ -66,7 +66,7 @@ class VideoWriter:
             self._process = Ffmpeg(self._arguments(*frame.shape[:2]), writes=True, patience=NEVER)
             self._process.__enter__()
         try:
-            self._process.stdin.write(np.ascontiguousarray(frame))  # type: ignore[arg-type]
+            self._process.stdin.write(np.ascontiguousarray(frame))
         except BrokenPipeError:
             self._end(self._process)
             raise

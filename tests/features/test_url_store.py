@@ -1,4 +1,4 @@
-"""store.py: sequences at a place that a URL names, of which the dataset's folder is the cache."""
+"""Sequences at a place that a URL names, of which the dataset's folder is the cache."""
 
 import os
 import shutil
@@ -7,8 +7,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, assert_one_line_error, render, run
-from test_extract_features import agree, sequences
+from conftest import (
+    ARTICLE_ARGUMENTS,
+    CLASSES,
+    LENGTH,
+    assert_one_line_error,
+    assert_same_features,
+    read_sequences,
+    render,
+    run,
+)
 
 from data import DataSet
 from vidclass.dataset.data_file import Clip, write_data_file
@@ -42,7 +50,8 @@ def test_train_and_evaluate_read_what_extract_features_wrote(copy, place):
     """Without a sequence in the dataset's folder: those of the place are copied, none is extracted again."""
     url, content, _ = place
     expected = {
-        name: (copy / "data/sequences" / name).read_bytes() for name in sequences(copy / "data/sequences")
+        name: (copy / "data/sequences" / name).read_bytes()
+        for name in read_sequences(copy / "data/sequences")
     }
     assert run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url).returncode == 0
     assert content() == expected  # those of the folder were copied
@@ -52,7 +61,8 @@ def test_train_and_evaluate_read_what_extract_features_wrote(copy, place):
     assert result.returncode == 0, result.stderr
     assert "All 16 sequences are there already" in result.stdout and "Test accuracy" in result.stdout
     assert {
-        name: (copy / "data/sequences" / name).read_bytes() for name in sequences(copy / "data/sequences")
+        name: (copy / "data/sequences" / name).read_bytes()
+        for name in read_sequences(copy / "data/sequences")
     } == expected
     shutil.rmtree(copy / "data/sequences")
     result = run(copy, *EVALUATE, "--sequences", url)
@@ -64,7 +74,7 @@ def test_train_and_evaluate_read_what_extract_features_wrote(copy, place):
 @pytest.mark.parametrize("place", ["memory"], indirect=True)
 def test_train_extracts_what_the_place_lacks_and_saves_it_in_both(copy, place):
     url, content, write = place
-    expected = sequences(copy / "data/sequences")
+    expected = read_sequences(copy / "data/sequences")
     run(copy, "extract_features.py", *ARGUMENTS, "--sequences", url)
     names = sorted(content())
     write(names[0], content()[names[0]][:1000])  # half-written
@@ -73,7 +83,7 @@ def test_train_extracts_what_the_place_lacks_and_saves_it_in_both(copy, place):
     assert result.returncode == 0 and "1 sequence extracted, 15 were there already" in result.stdout, (
         result.stderr
     )
-    agree(sequences(copy / "data/sequences"), expected, 0.999999)
+    assert_same_features(read_sequences(copy / "data/sequences"), expected, 0.999999)
     assert len(content()[names[0]]) == len(content()[names[1]])
 
 
@@ -157,7 +167,7 @@ def test_names_that_are_no_text_and_what_looks_like_them(tmp_path):
     assert place.missing(dataset.data) == [] and all(map(place.has, dataset.data))
     place.download(dataset.data, quiet=True)
     for number, row in enumerate(dataset.data):
-        assert dataset.load_sequence(row, "random")[0, 0] == number
+        assert place.folder.load(row)[0, 0] == number
 
 
 def test_without_pyarrow(copy, monkeypatch):
@@ -190,7 +200,7 @@ def test_a_note_that_tells_no_time_tells_nothing(tmp_path, replaced, valid):
     row = Clip("train", "A", "a", 10)
     (tmp_path / "train/A").mkdir(parents=True)
     (tmp_path / "train/A/a-frames.json").write_text(f'{{"seconds": 1, "frames": 10, "replaced": {replaced}}}')
-    place = UrlStore(
-        SimpleNamespace(data_dir=tmp_path, sequence_bytes=5), "random", f"file://{tmp_path}/place"
-    )
-    assert place._is_valid(row, SimpleNamespace(size=5, mtime_ns=1000 * 10**9)) is valid
+    dataset = SimpleNamespace(data_dir=tmp_path, seq_length=2, image_shape=(80, 96, 3))
+    place = UrlStore(dataset, "random", f"file://{tmp_path}/place")
+    info = SimpleNamespace(size=place.folder.file_bytes, mtime_ns=1000 * 10**9)
+    assert place._is_valid(row, info) is valid

@@ -1,0 +1,165 @@
+"""What is decided and checked before a training: its splits, its metadata, the checkpoint to go on from."""
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from vidclass.console import count, print
+from vidclass.dataset.data_file import command
+from vidclass.dataset.groups import find_shared_clips
+from vidclass.errors import UsageError
+from vidclass.training.checkpoint import Checkpoint, find_checkpoint
+from vidclass.training.metadata import LONGEST_NAME, MODELS, Metadata, check_writable, printable_name
+
+ASSUMED_FPS = 25  # the article's, where the length of the clips in seconds was not noted
+SHOWN = 3  # clips in both splits that are named
+
+
+class Splits(NamedTuple):
+    """The clips of a training, or what is made of them: lists of Clip, ClipSequences."""
+
+    train: Any
+    validation: Any  # held out of the training split
+    test: Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training will do."""
+
+    metadata: Metadata  # of its checkpoints
+    splits: Splits  # of lists of Clip
+    resume: str | None  # path of the checkpoint that it goes on from
+    resumed_clips: str | None = None  # what identifies the clips that this was trained on
+
+
+def make_plan(dataset: Any, options: Any, inception_id: str) -> Plan:
+    """The Plan of a training, as far as it is known before the features are extracted. Prints how large the
+    splits are, and warnings.
+
+    dataset: a DataSet. options: train.TrainOptions. inception_id: of InceptionV3's weights. Raises
+    UsageError if the checkpoint to resume was trained otherwise, ValueError if it has no training state,
+    if a class has too few clips, or if no checkpoint with these metadata could be read again.
+    """
+    metadata = Metadata(
+        class_names=[printable_name(name) for name in dataset.classes],
+        seq_length=dataset.seq_length,
+        image_shape=list(dataset.image_shape),
+        clip_seconds=dataset.get_clip_seconds() or 1,  # a placeholder: the extraction may note another
+        weights=inception_id,
+        weights_name=os.path.basename(options.weights)[:LONGEST_NAME],
+        model=options.model,
+        units=options.units or MODELS[options.model],
+        training={
+            "validation_split": options.validation_split,
+            "seed": options.seed,
+            "batch_size": options.batch_size,
+            "group": options.group,
+        },
+    )
+    check_writable(metadata)
+    resume = resumed_clips = None
+    if options.resume:
+        resume = find_checkpoint(options.resume, options.data_dir)
+        resumed_clips = _check_resumable(resume, metadata)
+    splits = _choose_splits(dataset, options)
+    _print_sizes(splits)
+    _warn_of_splits(dataset, splits, options.group)
+    return Plan(metadata, splits, resume, resumed_clips)
+
+
+def complete_plan(plan: Plan, dataset: Any, options: Any) -> Plan:
+    """The Plan with what is known after the extraction: which clips have features, and how long they last.
+    dataset: a DataSet whose .data are these clips."""
+    splits = _choose_splits(dataset, options)
+    if splits != plan.splits:
+        _print_sizes(splits)
+    names = repr(sorted(splits.train)).encode(errors="replace")
+    clips = hashlib.sha256(names).hexdigest()[:12]
+    metadata = replace(
+        plan.metadata,
+        clip_seconds=_clip_seconds(dataset, splits.train),
+        training={**(plan.metadata.training or {}), "clips": clips},
+    )
+    check_writable(metadata)
+    if plan.resume and plan.resumed_clips != clips:
+        print(
+            f"{plan.resume} was trained on other clips: it may have learned from some that validate it now",
+            file=sys.stderr,
+        )
+    return replace(plan, metadata=metadata, splits=splits)
+
+
+def _check_resumable(path, wanted):
+    """Raises UsageError unless a checkpoint was trained as its Metadata `wanted` say, ValueError if no
+    training can go on from it. Returns what identifies the clips that it was trained on."""
+    with Checkpoint(path) as file:
+        found = file.metadata
+        if found is None or found.training is None or found.val_loss is None:
+            raise ValueError(f"{path}: has no training state: cannot resume; give a checkpoint of train.py")
+        options = [(f"--{key.replace('_', '-')}", key) for key in wanted.training]
+        for what, before, now in (
+            ("classes", found.class_names, wanted.class_names),
+            ("sequence length", found.seq_length, wanted.seq_length),
+            ("frame size", found.image_shape[:2], wanted.image_shape[:2]),
+            ("--weights", found.weights, wanted.weights),
+            ("--model", found.model, wanted.model),
+            ("--units", found.units, wanted.units),
+            *((option, found.training.get(key), wanted.training[key]) for option, key in options),
+        ):
+            if before != now:
+                raise UsageError(
+                    f"{path} was trained with {what} {before}, not {now}; give the same to go on from it"
+                )
+        file.check_optimizer()
+        return found.training.get("clips")
+
+
+def _choose_splits(dataset, options):
+    train, validation = dataset.split_train_validation(options.validation_split, options.seed, options.group)
+    return Splits(train, validation, dataset.split_train_test()[1])
+
+
+def _print_sizes(splits):
+    train, validation, test = map(len, splits)
+    print(f"{count(train, 'clip')} to train on, {validation} to validate on, {test} to test on")
+
+
+def _warn_of_splits(dataset, splits, group):
+    """Prints why the accuracy on these splits may mean less than it seems to."""
+    ungrouped = dataset.ungrouped_classes() if group else []
+    if ungrouped:
+        print(
+            f"--group: the clip names of {', '.join(ungrouped)} tell no groups; their validation clips are "
+            f"chosen singly",
+            file=sys.stderr,
+        )
+    shared = find_shared_clips(dataset.data_dir, dataset.data)
+    for train_clip, test_clip in shared[:SHOWN]:
+        print(
+            f"The same video is in both splits: {'/'.join(train_clip[:3])} and {'/'.join(test_clip[:3])}",
+            file=sys.stderr,
+        )
+    if shared:
+        print(
+            f"In all {len(shared)} of the {len(splits.test)} test clips: the test accuracy will be too high; "
+            f"delete them from {os.path.join(dataset.data_dir, 'test')} and run "
+            f"{command(dataset.data_dir, 'extract_files.py')} again",
+            file=sys.stderr,
+        )
+
+
+def _clip_seconds(dataset, train_clips):
+    """The time that a training clip spans in seconds, the median."""
+    seconds = dataset.get_clip_seconds()
+    if seconds is None:
+        frames = sorted(clip.frames for clip in train_clips)[len(train_clips) // 2]
+        seconds = frames / ASSUMED_FPS
+        print(
+            f"No note tells how long the clips last: {frames} frames are taken for {seconds:.2f} s, at "
+            f"{ASSUMED_FPS} frames per second",
+            file=sys.stderr,
+        )
+    return seconds
