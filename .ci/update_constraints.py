@@ -22,6 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 FILES = ("requirements.txt", "requirements-ray.txt", "tests/requirements.txt", "tests/requirements-lint.txt")
 WITHOUT_WHEEL = ("srt",)  # pip chooses for another Python only among wheels
+UNPINNED = ("pip", "setuptools", "wheel")  # tools of the environment, which its Python chooses
 HEADER = """\
 # The exact versions that passed the tests. Written by make update.
 """
@@ -87,7 +88,7 @@ def installed_for(python):
     return [
         f"{item.name}=={item.version}"
         for item in importlib.metadata.distributions()
-        if python in SpecifierSet(item.metadata["Requires-Python"] or "")
+        if python in SpecifierSet(item.metadata["Requires-Python"] or "") and item.name not in UNPINNED
     ]
 
 
@@ -124,7 +125,7 @@ def main():
     for name in WITHOUT_WHEEL:
         for versions in chosen.values():
             versions[name] = importlib.metadata.version(name)
-    names = sorted(set().union(*chosen.values()))
+    names = sorted(set().union(*chosen.values()) - set(UNPINNED))
     lines = [
         line
         for name in names

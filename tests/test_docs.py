@@ -52,7 +52,8 @@ def rows(text):
 def commands(page):
     """(the words of a command, the line that it stands on) of those in code blocks and in backticks."""
     text = read(page)
-    found = re.findall(r"^    (?:\$ )?(.*)$", text, re.MULTILINE)  # code blocks
+    fenced = "".join(re.findall(r"^```.*\n((?:.*\n)*?)```$", text, re.MULTILINE))
+    found = re.findall(r"^    (?:\$ )?(.*)$", text, re.MULTILINE) + fenced.splitlines()  # code blocks
     found += re.findall(r"`([^`\n]+)`", text)
     for line in found:
         # SLURM_ARRAY_TASK_ID, say, is a number
