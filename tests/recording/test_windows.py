@@ -172,7 +172,6 @@ class Shares:
 
 
 @settings(deadline=None, max_examples=60)
-@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(1, 4), st.lists(st.integers(0, 60), min_size=1, max_size=4), st.data())
 def test_cuts_are_found_to_the_sampled_frame(length, grid, extra, data):
     """Whatever window-wide error the windows' cuts have. extra: sampled frames of a stretch beyond two
