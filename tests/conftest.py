@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from helpers import ffmpeg
+from hypothesis import settings
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARED = os.path.join(os.path.dirname(ROOT), "shared")
@@ -23,6 +24,10 @@ sys.path.insert(0, ROOT)
 from extractor import Extractor  # noqa: E402
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough  # noqa: E402
 from vidclass.video.probe import VideoInfo  # noqa: E402
+
+# A busy machine is slow, which says nothing of the code.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 # What the rendered project is trained with.
 LENGTH, CLASSES, HEIGHT, WIDTH = 8, 2, 80, 96
