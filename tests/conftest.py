@@ -146,7 +146,7 @@ def run(folder, script, *arguments):
 
 
 def classify(project, folder, video, *options):
-    """What clasify.py prints and returns when it classifies a video in `folder` with the project's network."""
+    """What clasify.py prints and returns of a video in `folder`, with the project's network."""
     checkpoint = project / "data/checkpoints/lstm-features.hdf5"
     return run(folder, "clasify.py", LENGTH, CLASSES, checkpoint, video, *options)
 

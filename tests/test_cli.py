@@ -170,7 +170,7 @@ def test_a_good_end_is_0_and_a_failure_its_code():
 KERAS = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import cli
+from vidclass import cli
 cli.import_keras()
 assert "sklearn" not in sys.modules and "keras" in sys.modules
 import keras

@@ -81,8 +81,9 @@ def test_scripts_print_names_escaped(tmp_path, make_clip, name):
 
 def test_everything_is_printed_by_way_of_console():
     """No module prints, or shows a bar, in another way."""
-    for path in glob.glob(os.path.join(ROOT, "*.py")):
-        module = os.path.basename(path)
+    package = glob.glob(os.path.join(ROOT, "vidclass", "**", "*.py"), recursive=True)
+    for path in [*glob.glob(os.path.join(ROOT, "*.py")), *package]:
+        module = os.path.relpath(path, ROOT)
         with open(path, encoding="utf-8") as file:
             tree = ast.parse(file.read())
         imported = {
@@ -93,14 +94,16 @@ def test_everything_is_printed_by_way_of_console():
         }
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-                assert module == "console.py" or ("console", "print") in imported, f"{path}:{node.lineno}"
+                assert module == "vidclass/console.py" or ("vidclass.console", "print") in imported, (
+                    f"{path}:{node.lineno}"
+                )
             if (
                 isinstance(node, ast.Attribute)
                 and node.attr == "write"
                 and isinstance(node.value, ast.Attribute)
             ):
                 assert node.value.attr not in ("stdout", "stderr"), f"{path}:{node.lineno}"
-        assert module == "bars.py" or ("tqdm", "tqdm") not in imported, path
+        assert module == "vidclass/progress.py" or ("tqdm", "tqdm") not in imported, path
 
 
 class Clock:
@@ -215,8 +218,8 @@ ON_A_TERMINAL = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import time
-from bars import progress
-from console import print
+from vidclass.console import print
+from vidclass.progress import progress
 with progress(total=20, unit="clip", desc="Cutting", quiet=False) as bar:
     for number in range(20):
         time.sleep(0.02)

@@ -13,10 +13,11 @@ run() {
 run $demo/prepare.py
 # Keras's ImageNet weights where they can be had (Keras keeps them after the first download), random ones elsewhere.
 weights=
-try_imagenet='import cli, extractor
+try_imagenet='from vidclass import cli
 def work():
     cli.import_keras()
-    extractor.Extractor((75, 75, 3))
+    from extractor import Extractor
+    Extractor((75, 75, 3))
 raise SystemExit(cli.run(work))'
 if ! reason=$("$python" -c "$try_imagenet" 2>&1 >/dev/null); then
     echo

@@ -21,6 +21,7 @@ from vidclass.recording.results import ResultFiles
 from vidclass.recording.segments import Segment, Timeline, Window, find_segments
 from vidclass.training.figures import write_report
 from vidclass.training.metadata import Metadata
+from vidclass.training.metrics import Predictions
 
 HOSTILE = '<script>document.title="hacked"</script>&"\' $x$'
 
@@ -103,10 +104,12 @@ def test_the_accuracy_is_that_of_the_report(checkpoint, tmp_path):
         str(tmp_path / "data/reports"),
         str(checkpoint),
         "test",
-        [0, 1, 1, 1],
-        np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0, 1]]),
-        ["Grey", HOSTILE],
-        list("abcd"),
+        Predictions(
+            [0, 1, 1, 1],
+            np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0, 1]]),
+            ["Grey", HOSTILE],
+            list("abcd"),
+        ),
     )
     figures = dict(html_report.model_figures(str(checkpoint)))
     assert (
@@ -156,7 +159,7 @@ def test_a_recording_of_thousands_of_segments_gets_pictures_of_the_longest(monke
     timeline = made("x.mp4", ["a", "b"], [(0.9, 0.1)])._replace(segments=segments)
     running, most, asked = [], [], []
 
-    def picture(path, at):
+    def picture(path, at, limits):
         running.append(at)
         most.append(len(running))
         asked.append(at)

@@ -11,6 +11,7 @@ import os
 import h5py
 
 from vidclass import platform
+from vidclass.console import print
 from vidclass.training.keras_file import SECONDS, Array
 
 MEMORY = 2**27  # bytes that it may take beyond what Python and HDF5 take to start
