@@ -173,17 +173,17 @@ def main(argv: list[str] | None = None) -> int:
     )
     cli.add_sequences_option(parser, "copy those that are missing from there")
     args = parser.parse_args(argv)
-    options = EvaluateOptions(
-        data_dir=args.data_dir,
-        split=args.split,
-        weights=args.weights,
-        image_shape=(*args.size, 3) if args.size else None,
-        precision=args.precision,
-        sequences_url=args.sequences,
-        quiet=args.quiet,
-    )
 
     def work():
+        options = EvaluateOptions(
+            data_dir=args.data_dir,
+            split=args.split,
+            weights=args.weights,
+            image_shape=(*args.size, 3) if args.size else None,
+            precision=args.precision,
+            sequences_url=args.sequences,
+            quiet=args.quiet,
+        )
         evaluate(args.seq_length, args.classes, args.checkpoint, options)
 
     return cli.run(work, args.debug)

@@ -227,21 +227,21 @@ def main(argv: list[str] | None = None) -> int:
     cli.add_limit_option(parser)
     cli.add_ray_options(parser)
     args = parser.parse_args(argv)
-    job = ExtractionJob(
-        data_dir=args.data_dir,
-        weights=args.weights,
-        precision=args.precision,
-        from_video=args.from_video,
-        shard=args.shard,
-        ray=args.ray,
-        workers=args.workers,
-        cpus=args.cpus,
-        sequences_url=args.sequences,
-        limits=VideoLimits(max_pixels=args.max_pixels),
-        quiet=args.quiet,
-    )
 
     def work():
+        job = ExtractionJob(
+            data_dir=args.data_dir,
+            weights=args.weights,
+            precision=args.precision,
+            from_video=args.from_video,
+            shard=args.shard,
+            ray=args.ray,
+            workers=args.workers,
+            cpus=args.cpus,
+            sequences_url=args.sequences,
+            limits=VideoLimits(max_pixels=args.max_pixels),
+            quiet=args.quiet,
+        )
         result = extract_features(args.seq_length, args.classes, (args.height, args.width, 3), job)
         return 1 if result.failed else 0
 

@@ -206,24 +206,24 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = make_parser().parse_args(argv)
-    options = TrainOptions(
-        data_dir=args.data_dir,
-        weights=args.weights,
-        precision=args.precision,
-        sequences_url=args.sequences,
-        model=args.model,
-        units=args.units,
-        validation_split=args.validation_split,
-        group=args.group,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        devices=args.devices,
-        resume=args.resume,
-        quiet=args.quiet,
-    )
 
     def work():
+        options = TrainOptions(
+            data_dir=args.data_dir,
+            weights=args.weights,
+            precision=args.precision,
+            sequences_url=args.sequences,
+            model=args.model,
+            units=args.units,
+            validation_split=args.validation_split,
+            group=args.group,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            devices=args.devices,
+            resume=args.resume,
+            quiet=args.quiet,
+        )
         result = train(args.seq_length, args.classes, (args.height, args.width, 3), options)
         return 1 if result.failed else 0
 

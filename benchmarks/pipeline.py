@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from clasify import clasify  # noqa: E402
+from clasify import ClassifyOptions, clasify  # noqa: E402
 from data import DataSet  # noqa: E402
 from extract_features import ExtractionJob, extract_features  # noqa: E402
 from train import TrainOptions, train  # noqa: E402
@@ -157,17 +157,11 @@ def main():
             options = TrainOptions(
                 folder, args.weights, model=model, epochs=args.epochs, batch_size=BATCH_SIZE, quiet=True
             )
+            result = os.path.join(folder, "result.avi")
+            shown = ClassifyOptions(folder, args.weights, output=result, quiet=True)
             training = timed(lambda options=options: train(*numbers, shape, options))
             classification = timed(
-                lambda: clasify(
-                    *numbers,
-                    "lstm-features.hdf5",
-                    args.video,
-                    folder,
-                    args.weights,
-                    os.path.join(folder, "result.avi"),
-                    quiet=True,
-                )
+                lambda shown=shown: clasify(*numbers, "lstm-features.hdf5", args.video, shown)
             )
             seconds[f"ours --model {model}"] = [features, training, classification]
     print(
