@@ -53,30 +53,35 @@ def clasify(
     """
     from vidclass.recording import steps  # late: OpenCV and pandas take half a second
 
-    recording = steps.open_recording(seq_length, class_limit, saved_model, video_file, options)
+    job = steps.open_job(seq_length, class_limit, saved_model, video_file, options)
     # Opened before the long work: it tells at once if it can't be written.
-    with recording.writer() as writer, recording.feature_cache() as cache:
+    with job.writer() as writer, job.feature_cache() as cache:
         cli.import_keras()  # late: it takes seconds, and all that can be refused has been
         from extractor import Extractor
         from models import ResearchModel
 
-        model = ResearchModel.load(recording.saved_model)
-        extractor = Extractor(recording.trained.image_shape, recording.trained.weights, options.precision)
-        windows, times = steps.classify(recording, extractor, model, cache, writer)
-        timeline = steps.segment(recording, windows, times, model, cache)
+        model = ResearchModel.load(job.saved_model)
+        extractor = Extractor(job.trained.image_shape, job.trained.weights, options.precision)
+        windows, times = steps.classify(job, extractor, model, cache, writer)
+        timeline = steps.segment(job, windows, times, model, cache)
         if writer:
-            steps.write_video(recording, timeline, times, writer)
-    recording.files.write(timeline)
+            steps.write_video(job, timeline, times, writer)
+    job.files.write(timeline)
     if options.report:
         from vidclass.recording import html_report  # late: matplotlib and scikit-learn take seconds
 
-        html_report.write(recording.files, timeline, recording.saved_model)
-    steps.summarize(recording, timeline)
-    return Classification(timeline.classes, windows, timeline.segments, recording.reader.loss)
+        html_report.write(job.files, timeline, job.saved_model)
+    job.files.write_kept(timeline)
+    steps.summarize(job, timeline)
+    return Classification(timeline.classes, windows, timeline.segments, job.reader.loss)
 
 
 def stream(
-    seq_length: int, class_limit: int, saved_model: str, source: str, options: ClassifyOptions
+    seq_length: int,
+    class_limit: int,
+    saved_model: str,
+    source: str,
+    options: ClassifyOptions = ClassifyOptions(),
 ) -> None:
     """Classifies a live source, an address or a camera's number, and prints a line of JSON for each window:
     see live.stream. Arguments and errors: see clasify()."""

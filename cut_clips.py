@@ -54,7 +54,7 @@ def cut_clips(recording: str, labels_file: str, options: CutOptions = CutOptions
     if not options.dry_run:
         os.makedirs(data_dir, exist_ok=True)
     with contextlib.nullcontext() if options.dry_run else locking.locked(data_dir):
-        plan = cut_steps.make_plan(source, stretches, frames, labels_file, options)
+        plan = cut_steps.plan_recording(source, stretches, frames, labels_file, options)
         cut_report.print_plan(plan, options)
         kept = len(plan.cuts) - len(plan.new)
         if options.dry_run:

@@ -16,7 +16,7 @@ from typing import Any
 
 from vidclass import cli, console, locking
 from vidclass.console import print
-from vidclass.errors import UsageError
+from vidclass.errors import PRECISIONS, UsageError, check_choice, check_count
 from vidclass.keras_loading import import_keras
 from vidclass.names import alike_classes
 from vidclass.progress import progress
@@ -44,6 +44,9 @@ class ExtractionJob:
     quiet: bool = False  # no progress bars
 
     def __post_init__(self):
+        check_choice("--precision", self.precision, PRECISIONS)
+        check_count("--workers", self.workers)
+        check_count("--cpus", self.cpus)
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise UsageError(f"--shard {self.shard}: expected (i, n) with 1 <= i <= n")
 
@@ -226,6 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     cli.add_sequences_option(parser, "save them there instead")
     cli.add_limit_option(parser)
     cli.add_ray_options(parser)
+    parser.add_argument("--cpus", type=cli.at_least(1), help="with --ray: processors of each worker")
     args = parser.parse_args(argv)
 
     def work():

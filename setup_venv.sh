@@ -30,7 +30,7 @@ except OSError as error:
 EOF
 fi
 pip="$venv/bin/python -m pip --disable-pip-version-check"
-echo "Installing requirements.txt into $venv (some minutes, about 2 GB)"
+echo "Installing requirements.txt into $venv (some minutes, about 3 GB)"
 $pip install -q -r requirements.txt -c constraints.txt
 # opencv-python needs a desktop's libraries (libGL, glib). A server without them gets the same OpenCV without windows,
 # which nothing here opens.

@@ -17,7 +17,7 @@ from typing import Any
 from extract_features import ExtractionJob, extract_features
 from vidclass import cli, locking
 from vidclass.console import print
-from vidclass.errors import UsageError
+from vidclass.errors import PRECISIONS, UsageError, check_choice, check_count
 from vidclass.keras_loading import import_keras
 from vidclass.training.metadata import LIMITS, MODELS
 
@@ -45,15 +45,20 @@ class TrainOptions:
     quiet: bool = False  # no progress bars
 
     def __post_init__(self):
+        check_choice("--precision", self.precision, PRECISIONS)
+        check_choice("--model", self.model, tuple(MODELS))
+        check_choice("--devices", self.devices, DEVICES)
+        check_count("--units", self.units)
+        check_count("--epochs", self.epochs)
+        check_count("--batch-size", self.batch_size)
+        check_count("--seed", self.seed, least=0)
+        if self.resume is not None and not isinstance(self.resume, (str, os.PathLike)):
+            raise UsageError(f"resume={self.resume!r}: expected the name of a checkpoint")
         least, most = LIMITS["units"]
         for is_valid, problem in (
-            (self.model in MODELS, f"--model {self.model}: expected one of {', '.join(MODELS)}"),
             (self.units is None or least <= self.units <= most, f"--units is not {least} to {most}"),
             (0 < self.validation_split < 1, "--validation-split is not between 0 and 1"),
-            (self.epochs >= 1, "--epochs is below 1"),
-            (self.batch_size >= 1, "--batch-size is below 1"),
-            (0 <= self.seed <= LARGEST_SEED, f"--seed is not 0 to {LARGEST_SEED}"),
-            (self.devices in DEVICES, f"--devices {self.devices}: expected one of {', '.join(DEVICES)}"),
+            (self.seed <= LARGEST_SEED, f"--seed is not 0 to {LARGEST_SEED}"),
         ):
             if not is_valid:
                 raise UsageError(problem)
@@ -105,7 +110,7 @@ def train(
 
     # Prepare. Before the hours of extraction all is refused for which they would be in vain.
     arguments, inception_id = (seq_length, class_limit, image_shape), weights_id(options.weights)
-    plan = preparation.make_plan(DataSet(*arguments, options.data_dir), options, inception_id)
+    plan = preparation.plan_training(DataSet(*arguments, options.data_dir), options, inception_id)
     failed = extract_features(*arguments, options.extraction_job()).failed
     dataset = DataSet(*arguments, options.data_dir)  # decoding may have corrected numbers of frames
     identity = features_id(inception_id, options.precision)
@@ -159,13 +164,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--model",
         choices=tuple(MODELS),
         default=defaults.model,
-        help="lstm, bilstm, gru: small networks for small datasets; article: the article's LSTM 2048 "
-        "(default: %(default)s)",
+        help=f"{', '.join(name for name in MODELS if name != 'article')}: small networks for small datasets; "
+        "article: the article's LSTM 2048 (default: %(default)s)",
     )
     add(
         "--units",
         type=cli.at_least(*LIMITS["units"]),
-        help=f"width of the recurrent layer (default: {MODELS['lstm']}, the article's {MODELS['article']})",
+        help=f"width of the recurrent layer "
+        f"(default: {', '.join(f'{name} {units}' for name, units in MODELS.items())})",
     )
     add(
         "--validation-split",

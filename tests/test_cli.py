@@ -238,3 +238,19 @@ def test_all_scripts_can_show_a_traceback(tmp_path, script, arguments, code):
     assert plain.stderr.splitlines()[-1] == debug.stderr.splitlines()[-1] and debug.stderr.startswith(
         "Traceback"
     )
+
+
+LOGGED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from vidclass.keras_loading import import_keras
+import_keras(and_tensorflow=True)
+import tensorflow
+tensorflow.get_logger().warning("hello")
+"""
+
+
+def test_what_was_imported_quietly_can_still_log():
+    """TensorFlow's logger keeps the stream that was sys.stderr while it was imported."""
+    result = subprocess.run([sys.executable, "-c", LOGGED, ROOT], capture_output=True, text=True)
+    assert result.returncode == 0 and "Logging error" not in result.stderr and "hello" in result.stderr

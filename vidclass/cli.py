@@ -15,12 +15,13 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
+from vidclass import platform
 from vidclass.console import error_text, print, printable
-from vidclass.errors import UsageError
+from vidclass.errors import PRECISIONS, UsageError
 from vidclass.keras_loading import import_keras as import_keras  # as commands call it
 from vidclass.video.limits import MAX_PIXELS
 
-STOPPING: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+STOPPING: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", **platform.HANGUP}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,7 +55,7 @@ def add_precision_option(parser: argparse.ArgumentParser) -> None:
     """Adds --precision."""
     parser.add_argument(
         "--precision",
-        choices=("float32", "bfloat16", "float16"),
+        choices=PRECISIONS,
         default="float32",
         help="in which InceptionV3 computes; the shorter ones are for GPUs, and bfloat16 for processors "
         "with AMX (default: float32)",
@@ -80,7 +81,7 @@ def add_sequences_option(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def add_ray_options(parser: argparse.ArgumentParser) -> None:
-    """Adds --ray, --workers, --cpus."""
+    """Adds --ray and --workers."""
     parser.add_argument(
         "--ray",
         nargs="?",
@@ -92,7 +93,6 @@ def add_ray_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=at_least(1), help="with --ray: at most so many (default: as many as fit)"
     )
-    parser.add_argument("--cpus", type=at_least(1), help="with --ray: processors of each worker")
 
 
 def add_article_arguments(parser: argparse.ArgumentParser, *names: str) -> None:

@@ -1,5 +1,35 @@
-"""Errors that commands turn into exit codes. All others of Python's own mean what they mean everywhere."""
+"""The error that commands turn into exit code 2, and checks of options that raise it."""
+
+import math
+
+PRECISIONS = ("float32", "bfloat16", "float16")  # in which InceptionV3 may compute
 
 
 class UsageError(ValueError):
-    """Arguments contradict each other or the files that they name: exit code 2."""
+    """Arguments contradict each other or the files that they name."""
+
+
+def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raises UsageError unless an option has one of these values."""
+    if value not in choices:
+        raise UsageError(f"{option} {value}: expected one of {', '.join(choices)}")
+
+
+def check_names(option: str, value: object) -> None:
+    """Raises UsageError unless an option's value is a collection of names; text alone is none."""
+    if isinstance(value, str) or not all(isinstance(name, str) for name in value):  # type: ignore[attr-defined]
+        raise UsageError(f"{option} {value!r}: expected a tuple of names")
+
+
+def check_seconds(option: str, value: object) -> None:
+    """Raises UsageError unless a time in seconds, or None, is a number above 0."""
+    if value is None:
+        return
+    if isinstance(value, (str, bytes)) or not math.isfinite(value) or value <= 0:  # type: ignore
+        raise UsageError(f"{option} {value}: expected a number of seconds above 0")
+
+
+def check_count(option: str, value: object, least: int = 1) -> None:
+    """Raises UsageError unless a value, or None, is an integer and not too small."""
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise UsageError(f"{option} {value}: expected an integer of at least {least}")

@@ -82,8 +82,6 @@ def muted() -> Iterator[None]:
         yield
     finally:
         os.dup2(stderr, 2)
-        if sys.stderr is not python:
-            sys.stderr.close()
-            sys.stderr = python
+        sys.stderr = python  # the other one stays open: what was imported meanwhile may have kept it
         os.close(stderr)
         os.close(null)

@@ -93,6 +93,9 @@ def one_run_at_a_time(
             bound = signature.bind(*arguments, **keywords)
             bound.apply_defaults()
             options = bound.arguments["options"]
+            if type(options) is not type(signature.parameters["options"].default):
+                expected = type(signature.parameters["options"].default).__name__
+                raise TypeError(f"{function.__name__}: options must be {expected}, not {options!r}")
             with contextlib.nullcontext() if unless(options) else locked(options.data_dir, shared(options)):
                 return function(*arguments, **keywords)
 

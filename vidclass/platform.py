@@ -11,6 +11,7 @@ import functools
 import importlib
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -171,6 +172,21 @@ def limit_open_files(count: int) -> None:
     """Lets this process open no file whose descriptor would be `count` or higher."""
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
+# Signals and positions in files
+
+# What a terminal sends that is closed: {number: name}, nothing on Windows.
+HANGUP: dict[int, str] = {signal.SIGHUP: "SIGHUP"} if hasattr(signal, "SIGHUP") else {}
+
+
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """Up to so many bytes of an open file from a place on. Where there is no pread, the file's position
+    moves, and threads must not share it."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, size)
 
 
 # Child processes

@@ -387,3 +387,16 @@ def test_sound_before_and_behind_the_picture(recordings, tmp_path, name):
         tmp_path / name,
     )
     assert open_recording(tmp_path / name).seconds == pytest.approx(17.96, abs=0.1)
+
+
+def test_frames_larger_than_the_default_limit(tmp_path):
+    """The limit that was given counts for the finished clips, too."""
+    ffmpeg(
+        "-f lavfi -i testsrc2=s=8400x8000:r=2:d=1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 1",
+        tmp_path / "large.mp4",
+    )
+    (tmp_path / "labels.csv").write_text("0,1,A\n")
+    arguments = ("large.mp4", "labels.csv", "--seconds", 0.5, "--quiet")
+    assert_one_line_error(run(tmp_path, "cut_clips.py", *arguments), 1, "large.mp4", "--max-pixels")
+    result = run(tmp_path, "cut_clips.py", *arguments, "--max-pixels", 8400 * 8000)
+    assert result.returncode == 0 and "2 clips cut" in result.stdout, result.stderr

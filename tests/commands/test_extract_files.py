@@ -191,3 +191,16 @@ def test_any_class_and_clip_name(make_clip, tmp_path):
         for name in ("100%d", "[a]*?", "naïve 足球", "it's", "NA", "null")
     )
     assert (tmp_path / "data/train/100%d/100%d, 100%d-0005.jpg").exists()
+
+
+@pytest.mark.parametrize("before", ["", "import cv2; "])
+def test_opencv_says_nothing_of_a_bad_clip(tmp_path, before):
+    """Whichever module loads it first."""
+    (tmp_path / "data/train/A").mkdir(parents=True)
+    (tmp_path / "data/train/A/empty.mp4").touch()
+    path = "import sys; sys.path.insert(0, sys.argv[1])"
+    script = f"{path}; {before}import extract_files; extract_files.main(['mp4'])"
+    result = subprocess.run(
+        [sys.executable, "-c", script, ROOT], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "empty.mp4: left out" in result.stderr and "WARN" not in result.stderr

@@ -14,7 +14,7 @@ from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, assert_one_line_error, 
 from models import ResearchModel
 from vidclass.training.calibration import apply_temperature
 from vidclass.training.checkpoint import METADATA, Checkpoint, rewrite_metadata, weight_shapes
-from vidclass.training.metadata import Metadata, printable_name
+from vidclass.training.metadata import MODELS, Metadata, printable_name
 
 TRAINING = {"validation_split": 0.2, "seed": 0, "batch_size": 16, "group": False}
 METADATA_OF_TEST = Metadata(
@@ -272,7 +272,7 @@ def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
         ResearchModel.load(checkpoint)
 
 
-@pytest.mark.parametrize("name", ["lstm", "bilstm", "gru", "article"])
+@pytest.mark.parametrize("name", MODELS)
 def test_shapes_that_a_checkpoint_must_have_are_those_of_the_network(name):
     model = ResearchModel(5, name, seq_length=3, features_length=16, units=4)
     found = weight_shapes(nb_classes=5, model=name, features_length=16, units=4, dense=model.dense)

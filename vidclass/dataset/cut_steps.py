@@ -34,7 +34,7 @@ class CutPlan:
     too_short: list[str]  # lines for the user on labels that get no clip
 
 
-def make_plan(
+def plan_recording(
     source: Recording, stretches: Sequence[Stretch], frames: int, labels_file: str, options: CutOptions
 ) -> CutPlan:
     """Plans clips of so many frames from labelled stretches, knowing what was cut before. Raises ValueError,

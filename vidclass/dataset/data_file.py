@@ -40,7 +40,10 @@ def missing_folder_message(data_dir: str | os.PathLike) -> str:
     if os.path.isdir(data_dir):
         return ""
     kind = "is not a folder" if os.path.exists(data_dir) else "does not exist"
-    return f"the folder of the dataset, {os.fspath(data_dir)}, {kind}; give another --data-dir"
+    return (
+        f"the folder of the dataset, {os.fspath(data_dir)}, {kind}; give another --data-dir, or put clips "
+        f"into {os.path.join(data_dir, 'train', '<Class>')}"
+    )
 
 
 def read_data_file(data_dir: str | os.PathLike) -> list[Clip]:
@@ -49,7 +52,7 @@ def read_data_file(data_dir: str | os.PathLike) -> list[Clip]:
     if not os.path.exists(path):
         lost = missing_folder_message(data_dir)
         raise FileNotFoundError(
-            f"{path} is missing: {f'{lost}; else ' if lost else ''}"
+            f"{path} is missing: {f'{lost}. Then ' if lost else ''}"
             f"{command(data_dir, 'extract_files.py mp4')} makes it from the clips in "
             f"{os.path.join(data_dir, 'train')} and {os.path.join(data_dir, 'test')}"
         )
@@ -97,7 +100,9 @@ def choose_classes(
     known = sorted({row.class_name for row in rows})
     if class_limit is not None and class_limit > len(known):
         raise ValueError(
-            f"{class_limit} classes asked for, but {data_file(data_dir)} has {len(known)}: {', '.join(known)}"
+            f"{class_limit} classes asked for, but {data_file(data_dir)} has {len(known)}: "
+            f"{', '.join(known)}; "
+            f"if others have clips with another extension, run extract_files.py for it, too"
         )
     limit = len(known) if class_limit is None else class_limit
     return known[:limit], known[limit:]

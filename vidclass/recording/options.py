@@ -1,9 +1,10 @@
 """What clasify.py may be told beside the article's arguments."""
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidclass.errors import UsageError
+from vidclass.errors import PRECISIONS, UsageError, check_choice, check_names, check_seconds
 from vidclass.recording.exporters import WRITERS
 from vidclass.recording.segments import Smoothing
 from vidclass.video import encoders
@@ -32,6 +33,13 @@ class ClassifyOptions:
     quiet: bool = False  # print results only
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "output", os.fspath(self.output))  # a notebook may give a Path
+        check_choice("--precision", self.precision, PRECISIONS)
+        for option, names in (("--export", self.export), ("--skip", self.skip), ("--keep", self.keep)):
+            check_names(option, names)
+        check_seconds("--hop", self.hop)
+        if self.smoothing is not None and not isinstance(self.smoothing, Smoothing):
+            raise UsageError(f"smoothing={self.smoothing!r}: expected Smoothing() or None")
         unknown = [name for name in self.export if name not in WRITERS]
         if unknown:
             raise UsageError(f"--export {','.join(unknown)}: expected one or more of {', '.join(WRITERS)}")
@@ -44,8 +52,6 @@ class ClassifyOptions:
             raise UsageError("--export edl lists what a player skips: name those classes with --skip")
         if self.exact and not self.keep:
             raise UsageError("--exact is for --keep")
-        if self.hop is not None and self.hop <= 0:
-            raise UsageError(f"--hop {float(self.hop):g} is not above 0")
 
     def check_classes(self, classes: list[str]) -> None:
         """Raises UsageError unless the classes that options name are among the checkpoint's."""

@@ -91,9 +91,13 @@ class ResultFiles:
         ]
 
     def write(self, timeline: Timeline) -> None:
-        """Writes the tables and the copy of the recording."""
+        """Writes the tables."""
         for name in self.options.export:
             atomic.write_text(self.name(name), WRITERS[name](timeline))
+
+    def write_kept(self, timeline: Timeline) -> None:
+        """Writes the copy of the recording with some classes only, if it is asked for. Raises ValueError if
+        there is nothing of these classes."""
         if self.kept:
             options = self.options
             kept_copy.keep(timeline, options.keep, self.kept, options.exact, options.quiet, options.limits)
@@ -137,7 +141,7 @@ def is_formula(cell: str) -> bool:
     return False
 
 
-def summarize(timeline: Timeline, files: ResultFiles) -> None:
+def print_summary(timeline: Timeline, files: ResultFiles) -> None:
     """Prints how much of the video each class has, and what was written."""
     seconds = dict.fromkeys(timeline.classes, 0.0)
     for segment in timeline.segments:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidclass.errors import check_seconds
+
 # Least probability that a window can give a class: a network that is wrong is often sure of it.
 MIN_PROBABILITY = 0.01
 # Logarithm of the odds that one window's class differs from the one before. Cuts between kinds of video are
@@ -19,6 +21,9 @@ class Smoothing:
     """How segments are found without flicker: as the likeliest sequence of classes over all windows."""
 
     min_duration: float | None = None  # seconds that a class lasts at least; None: as long as a window
+
+    def __post_init__(self) -> None:
+        check_seconds("--min-duration", self.min_duration)
 
 
 class Window(NamedTuple):

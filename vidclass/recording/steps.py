@@ -24,7 +24,7 @@ from vidclass.video.writer import VideoWriter
 
 
 @dataclass(frozen=True)
-class Recording:
+class ClassificationJob:
     """A video that is going to be classified."""
 
     reader: FrameReader
@@ -61,9 +61,9 @@ class Recording:
             yield cache
 
 
-def open_recording(
+def open_job(
     seq_length: int, class_limit: int, saved_model: str, video_file: str, options: ClassifyOptions
-) -> Recording:
+) -> ClassificationJob:
     """Opens a video and a checkpoint, and checks all that can be checked before the long work. Arguments and
     errors: see clasify()."""
     files = results.ResultFiles(video_file, options)
@@ -74,11 +74,11 @@ def open_recording(
     options.check_classes(trained.classes)
     spec = trained.window_spec(reader.info.fps, options.hop)
     files.make_folder()
-    return Recording(reader, files, saved_model, trained, spec, options)
+    return ClassificationJob(reader, files, saved_model, trained, spec, options)
 
 
 def classify(
-    recording: Recording,
+    job: ClassificationJob,
     extractor: FeatureExtractor,
     model: SequenceClassifier,
     cache: FeatureCache | None,
@@ -90,10 +90,10 @@ def classify(
     extractor: an Extractor. model: a ResearchModel. cache: gets the features. writer: gets the frames if they
     are written as classified.
     """
-    reader, options, classes = recording.reader, recording.options, recording.trained.classes
-    found = classify_windows(reader, extractor, model, recording.spec, cache, options.quiet)
+    reader, options, classes = job.reader, job.options, job.trained.classes
+    found = classify_windows(reader, extractor, model, job.spec, cache, options.quiet)
     windows: Iterable[Window] = average_windows(found if options.quiet else print_windows(found, classes))
-    if writer and recording.is_written_as_classified:
+    if writer and job.is_written_as_classified:
         windows = result_video.write_as_classified(windows, classes, reader, writer, options.quiet)
     return set_times(list(windows), reader)
 
@@ -107,15 +107,15 @@ def print_windows(windows: Iterable[Window], classes: list[str]) -> Iterator[Win
 
 
 def segment(
-    recording: Recording,
+    job: ClassificationJob,
     windows: list[Window],
     times: np.ndarray,
     model: SequenceClassifier,
     cache: FeatureCache | None,
 ) -> Timeline:
     """What is when in a recording. cache: the features; with them, cuts are found to the frame."""
-    reader, options, classes = recording.reader, recording.options, recording.trained.classes
-    window_seconds = float(recording.spec.length / reader.info.fps)
+    reader, options, classes = job.reader, job.options, job.trained.classes
+    window_seconds = float(job.spec.length / reader.info.fps)
     timeline = Timeline(
         video=reader.path,
         fps=reader.info.fps,
@@ -127,22 +127,22 @@ def segment(
         sound=audio_format(reader.path, reader.limits) if "xml" in options.export else None,
     )
     if cache:
-        timeline = refine_cuts(timeline, times, cache, model, recording.spec.seq_length)
+        timeline = refine_cuts(timeline, times, cache, model, job.spec.seq_length)
     return timeline
 
 
-def write_video(recording: Recording, timeline: Timeline, times: np.ndarray, writer: VideoWriter) -> None:
+def write_video(job: ClassificationJob, timeline: Timeline, times: np.ndarray, writer: VideoWriter) -> None:
     """Writes the frames of result.avi, unless they are written, and says how far their times are off."""
-    reader, options = recording.reader, recording.options
-    if not recording.is_written_as_classified:
+    reader, options = job.reader, job.options
+    if not job.is_written_as_classified:
         result_video.write_timeline(timeline, times, reader, writer, options)
     results.warn_of_rate(reader.path, options.output, writer.rate, times)
 
 
-def summarize(recording: Recording, timeline: Timeline) -> None:
+def summarize(job: ClassificationJob, timeline: Timeline) -> None:
     """Prints what was found, what was written, and what is missing."""
-    results.summarize(timeline, recording.files)
-    results.warn_of_others(timeline, recording.files)
-    if recording.reader.loss:
-        message = f"{recording.reader.path}: {recording.reader.loss}; what was decoded is classified"
+    results.print_summary(timeline, job.files)
+    results.warn_of_others(timeline, job.files)
+    if job.reader.loss:
+        message = f"{job.reader.path}: {job.reader.loss}; what was decoded is classified"
         print(message, file=sys.stderr)

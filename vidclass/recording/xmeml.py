@@ -4,10 +4,10 @@ Premiere, Resolve and others import it: a sequence with a clip for each segment,
 Of the recording's sound there is one clip for each channel, linked with the picture's.
 """
 
+import html
 import math
 from pathlib import Path
 from urllib.parse import quote
-from xml.sax.saxutils import escape
 
 from vidclass.recording.segments import Segment, Timeline
 from vidclass.text import one_line
@@ -26,9 +26,10 @@ def to_xml(timeline: Timeline) -> str:
     sound = f"<depth>16</depth><samplerate>{sampling}</samplerate>"
     sound = f"<samplecharacteristics>{sound}</samplecharacteristics>"
     audio = f"<audio>{sound}<channelcount>{channels}</channelcount></audio>" if channels else ""
-    name = escape(one_line(timeline.video.rsplit("/", 1)[-1]))
+    name = html.escape(one_line(timeline.video.rsplit("/", 1)[-1]), quote=False)
+    url = html.escape(_file_url(timeline.video), quote=False)
     whole_file = (
-        f'<file id="file-1"><name>{name}</name><pathurl>{escape(_file_url(timeline.video))}</pathurl>{timing}'
+        f'<file id="file-1"><name>{name}</name><pathurl>{url}</pathurl>{timing}'
         f"<duration>{total}</duration><media><video>{picture}</video>{audio}</media></file>"
     )
     tracks = range(min(channels, CHANNELS) + 1)  # the picture's, then the channels'
@@ -37,7 +38,7 @@ def to_xml(timeline: Timeline) -> str:
         links = "".join(_link(number, track) for track in tracks) if channels else ""
         for track in tracks:
             file = '<file id="file-1"/>' if number > 1 or track else whole_file
-            label = escape(one_line(segment.class_name))
+            label = html.escape(one_line(segment.class_name), quote=False)
             items[track].append(
                 f'<clipitem id="{_clip_id(number, track)}"><name>{label}</name>{timing}'
                 f"<duration>{total}</duration>{_span(segment, timeline)}{file}{_source(track)}{links}"

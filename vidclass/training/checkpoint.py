@@ -140,7 +140,10 @@ class Checkpoint:
 def weight_shapes(
     nb_classes: int, model: str, features_length: int, units: int, dense: int, **_: Any
 ) -> list[tuple[int, ...]]:
-    """The shapes of a ResearchModel's weights in order, without building it; arguments: its own."""
+    """The shapes of a ResearchModel's weights in order, without building it; arguments: its own. A file that
+    lists others is refused before a network is built from it."""
+    if model not in ("lstm", "bilstm", "gru", "article"):
+        raise ValueError(f"weight_shapes doesn't know the network {model}")
     if model == "article":
         return [
             (features_length, 4 * units),
@@ -207,7 +210,7 @@ def _write_whole(path, make, metadata):
             file.attrs[METADATA] = json.dumps(asdict(metadata))
 
 
-def hard_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
+def link_checkpoint(source: str | os.PathLike, target: str | os.PathLike) -> None:
     """Gives a file a second name, in place of what has that name; a copy where the disk knows no hard
     links."""
     with atomic.atomic_write(target) as partial:

@@ -9,7 +9,7 @@ from typing import Any
 from vidclass.console import print
 from vidclass.training.batches import ClipSequences, predict
 from vidclass.training.calibration import fit_temperature
-from vidclass.training.checkpoint import hard_link, rewrite_metadata
+from vidclass.training.checkpoint import link_checkpoint, rewrite_metadata
 from vidclass.training.figures import write_report
 from vidclass.training.loop import Fit
 from vidclass.training.metrics import Predictions
@@ -28,7 +28,7 @@ def calibrate(research_model: Any, validation: ClipSequences, fitted: Fit, check
         temperature = fit_temperature(validation.targets, validation_probabilities)
         research_model.temperature = temperature
         rewrite_metadata(fitted.best_path, replace(research_model.metadata, temperature=temperature))
-        hard_link(fitted.best_path, checkpoint)
+        link_checkpoint(fitted.best_path, checkpoint)
     predicted = set(validation_probabilities.argmax(1).tolist())
     if len(predicted) == 1:
         print(

@@ -16,7 +16,7 @@ from io import BufferedReader
 
 import numpy as np
 
-from vidclass import processes
+from vidclass import platform, processes
 from vidclass.training.metadata import printable_name
 
 SECONDS = 60  # that the other process may take; it needs half a second
@@ -55,7 +55,7 @@ class Array:
         if self.dtype[1] != "f":
             return True
         pieces = (
-            os.pread(descriptor, min(PIECE, self.nbytes - at), self.offset + at)
+            platform.read_at(descriptor, min(PIECE, self.nbytes - at), self.offset + at)
             for at in range(0, self.nbytes, PIECE)
         )
         return all(np.isfinite(np.frombuffer(piece, self.dtype)).all() for piece in pieces)

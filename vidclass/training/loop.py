@@ -13,7 +13,7 @@ import numpy as np
 from vidclass.console import print
 from vidclass.training.augmentation import augment
 from vidclass.training.batches import Batches
-from vidclass.training.checkpoint import hard_link
+from vidclass.training.checkpoint import link_checkpoint
 from vidclass.training.metadata import Metadata
 from vidclass.training.preparation import Splits
 
@@ -117,7 +117,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.best_path = os.path.join(self._folder, f"lstm-features.{epoch + 1:03d}-{val_loss:.3f}.hdf5")
         metadata = replace(self._metadata, epoch=epoch + 1, val_loss=float(val_loss))
         self._research_model.save(self.best_path, metadata)
-        hard_link(self.best_path, os.path.join(self._folder, BEST))
+        link_checkpoint(self.best_path, os.path.join(self._folder, BEST))
 
 
 def set_aside(folder: str | os.PathLike, epoch: int = 0) -> None:

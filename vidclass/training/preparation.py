@@ -35,7 +35,7 @@ class Plan:
     resumed_clips: str | None = None  # what identifies the clips that this was trained on
 
 
-def make_plan(dataset: Any, options: Any, inception_id: str) -> Plan:
+def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
     """The Plan of a training, as far as it is known before the features are extracted. Prints how large the
     splits are, and warnings.
 

@@ -104,10 +104,21 @@ class ClipCutter:
         write_with_ffmpeg(
             [*source, *filters, "-frames:v", str(frames), *H264, "-crf", "16", *ONE_THREAD],
             path,
-            lambda partial: check_frames(self._recording, first, partial, frames),
+            lambda clip: self._check_frames(clip, first, frames),
             others=sound_output(self._recording),
         )
         return True
+
+    def _check_frames(self, clip, start, frames):
+        """Raises ValueError unless a clip has so many frames."""
+        try:
+            found = probe(clip, self._limits).frames
+        except ValueError:  # ffmpeg had nothing to put into it
+            found = 0
+        if found != frames:
+            raise ValueError(
+                f"{self._recording}: at {start:.3f} s it has {found} frames for a clip of {frames}"
+            )
 
     def _count(self, arguments, number):
         """How many of the frames that come after a seek are before frame `number` of the recording, None if
@@ -140,13 +151,3 @@ def first_picture(recording: str | os.PathLike, fps: Fraction, limits: VideoLimi
     if not len(times):
         raise ValueError(f"{recording}: no frame can be decoded")
     return first_time(times, fps)[0]
-
-
-def check_frames(recording: str | os.PathLike, start: float, partial: str, frames: int) -> None:
-    """Raises ValueError unless a clip has so many frames."""
-    try:
-        found = probe(partial).frames
-    except ValueError:  # ffmpeg had nothing to put into it
-        found = 0
-    if found != frames:
-        raise ValueError(f"{recording}: at {start:.3f} s it has {found} frames for a clip of {frames}")

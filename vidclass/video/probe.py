@@ -35,7 +35,9 @@ from vidclass.video.mp4_header import check_header
 # OpenCV opens videos only to read their header here.
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;file|format_whitelist;{FORMATS}")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+# It reads its other settings when it is loaded, which another module, or a notebook, may have done before.
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class VideoInfo(NamedTuple):
