@@ -269,7 +269,7 @@ def test_many_damaged_checkpoints(tmp_path, whole_checkpoint):
     result = subprocess.run(
         [sys.executable, "-c", READ_MUTATED, whole_checkpoint],
         cwd=tmp_path,
-        env={"PYTHONPATH": f"{ROOT}:{ROOT}/tests/fuzz", "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={"PYTHONPATH": f"{ROOT}:{ROOT}/tests:{ROOT}/tests/fuzz", "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         timeout=2060,
