@@ -22,6 +22,7 @@ SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 sys.path.insert(0, ROOT)
 
 from extractor import Extractor  # noqa: E402
+from vidclass.features import inception  # noqa: E402
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough  # noqa: E402
 from vidclass.video.probe import VideoInfo  # noqa: E402
 
@@ -66,31 +67,47 @@ def photos():
     return np.stack([cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (128, 96)) for _ in range(5)])
 
 
-KERAS_2 = """
-import sys, numpy as np, tf_keras
-from tf_keras.layers import LSTM, Dense, Dropout
-model = tf_keras.Sequential([
-    LSTM(2048, return_sequences=False, input_shape=(6, 2048), dropout=0.5),
-    Dense(512, activation='relu'), Dropout(0.5), Dense(2, activation='softmax')])
-model.compile(loss='categorical_crossentropy', optimizer=tf_keras.optimizers.Adam(learning_rate=1e-5),
-              metrics=['accuracy', 'top_k_categorical_accuracy'])
-x = np.random.default_rng(0).random((4, 6, 2048)).astype(np.float32)
-model.fit(x, np.eye(2)[[0, 1, 0, 1]], verbose=0)
-model.save(sys.argv[1])
-np.savez(sys.argv[2], x=x, probabilities=model.predict(x, verbose=0))
-"""
+@pytest.fixture(scope="session", autouse=True)
+def random_weights_are_made_once():
+    """They take ten seconds, and a process keeps the networks of few files."""
+    with pytest.MonkeyPatch.context() as patch:
+        load = inception.load_network
+        random = functools.cache(functools.partial(load, "random"))
+        patch.setattr(
+            inception, "load_network", lambda weights: random() if weights == "random" else load(weights)
+        )
+        yield
 
 
 @pytest.fixture(scope="session")
 def keras_2_checkpoint(tmp_path_factory):
-    """A whole model as the article's repository writes it, with Keras 2 (tf_keras): (path, input, its
-    probabilities)."""
-    pytest.importorskip("tf_keras")
-    folder = tmp_path_factory.mktemp("keras_2")
-    path, arrays = folder / "lstm-features.095-0.090.hdf5", folder / "arrays.npz"
-    subprocess.run([sys.executable, "-c", KERAS_2, path, arrays], check=True, capture_output=True)
-    with np.load(arrays) as file:
-        return path, file["x"], file["probabilities"]
+    """A whole model of the article's layers, narrower: see write_keras_2."""
+    return write_keras_2(tmp_path_factory.mktemp("keras_2"), units=16, dense=8)
+
+
+def write_keras_2(folder, units, dense):
+    """Trains a model as the article's repository does, with Keras 2 (tf_keras), and saves it whole. Returns
+    (path, input, its probabilities)."""
+    keras = pytest.importorskip("tf_keras")
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.LSTM(units, return_sequences=False, input_shape=(6, 2048), dropout=0.5),
+            layers.Dense(dense, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile(
+        loss="categorical_crossentropy",
+        optimizer=keras.optimizers.Adam(learning_rate=1e-5),
+        metrics=["accuracy", "top_k_categorical_accuracy"],
+    )
+    x = np.random.default_rng(0).random((4, 6, 2048)).astype(np.float32)
+    model.fit(x, np.eye(2)[[0, 1, 0, 1]], verbose=0)
+    path = folder / "lstm-features.095-0.090.hdf5"
+    model.save(path)
+    return path, x, model.predict(x, verbose=0)
 
 
 @pytest.fixture

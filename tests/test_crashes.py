@@ -56,12 +56,12 @@ def weights(path):
         return repr((sorted(arrays), file.attrs["video_classification"])).encode()
 
 
-def scripts(project):
+def scripts(project, kills):
     """Script: (its arguments, what of the project it needs, roughly how long it runs when nothing is done, in
     seconds)."""
     checkpoint = project / "data/checkpoints/lstm-features.hdf5"
     return {
-        "cut_clips.py": (["match.mp4", "labels.csv", "--seconds", "0.2"], [], 3),
+        "cut_clips.py": (["match.mp4", "labels.csv", "--seconds", "0.2" if kills > 2 else "0.6"], [], 3),
         "extract_files.py": (["mp4"], ["train", "test"], 2),
         "extract_features.py": (
             [*ARTICLE_ARGUMENTS, "--weights", "random"],
@@ -93,7 +93,7 @@ def scripts(project):
     }
 
 
-def prepare(folder, project, script, needs):
+def prepare(folder, project, script, needs, arguments):
     (folder / "data").mkdir(parents=True)
     for name in needs:
         (shutil.copytree if (project / "data" / name).is_dir() else shutil.copy)(
@@ -108,7 +108,8 @@ def prepare(folder, project, script, needs):
         (folder / "labels.csv").write_text("0,3,Grey\n3,5.5,Colour\n5.5,9,Grey\n9,12,Colour\n")
     if script == "cut_clips.py":  # most of what was cut before is replaced
         (folder / "before.csv").write_text("0,3.3,Grey\n3.3,5.5,Colour\n5.5,9,Colour\n9.1,11,Grey\n")
-        assert run(folder, script, "match.mp4", "before.csv", "--seconds", "0.2", "--quiet").returncode == 0
+        before = [argument.replace("labels", "before") for argument in arguments]
+        assert run(folder, script, *before, "--quiet").returncode == 0
 
 
 def command(script, arguments):
@@ -120,10 +121,10 @@ def command(script, arguments):
     "script", ["cut_clips.py", "extract_files.py", "extract_features.py", "train.py", "clasify.py"]
 )
 def test_killed_at_any_moment(project, tmp_path, script, kills):
-    arguments, needs, seconds = scripts(project)[script]
+    arguments, needs, seconds = scripts(project, kills)[script]
     if kills == 2 and seconds > 5:
         pytest.skip("takes minutes: make test-slow")
-    prepare(tmp_path / "undisturbed", project, script, needs)
+    prepare(tmp_path / "undisturbed", project, script, needs, arguments)
     shutil.copytree(tmp_path / "undisturbed", tmp_path / "killed")
     start = time.time()
     subprocess.run(command(script, arguments), cwd=tmp_path / "undisturbed", check=True, capture_output=True)

@@ -203,10 +203,10 @@ def test_sequences_in_another_place(copy, tmp_path):
 
 
 def test_a_clip_of_many_frames_does_not_fill_memory(tmp_path, make_clip):
-    """Only sampled frames are kept, at the network's size: 300 frames of 2.8 MB are decoded here."""
+    """Only sampled frames are kept, at the network's size: 100 frames of 2.8 MB are decoded here."""
     import tracemalloc
 
-    make_clip("data/train/A/long.mp4", 12, size="1280x720")
+    make_clip("data/train/A/long.mp4", 4, size="1280x720")
     make_clip("data/train/B/short.mp4", 1)
     list_unsplit(tmp_path / "data", quiet=True)
     dataset = DataSet(8, 2, (80, 96, 3), tmp_path / "data")

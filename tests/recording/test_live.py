@@ -279,12 +279,12 @@ def run_with_stderr(stderr, *arguments):
 
 
 def test_a_udp_sender_that_never_begins(monkeypatch):
-    monkeypatch.setattr("vidclass.recording.live_source.ENDED", 1)
-    monkeypatch.setattr("vidclass.recording.live_source.SILENCE", 3)
+    monkeypatch.setattr("vidclass.recording.live_source.ENDED", 0.5)
+    monkeypatch.setattr("vidclass.recording.live_source.SILENCE", 1.5)
     address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
-    with pytest.raises(OSError, match=f"{address}: no picture for 3 s"):
+    with pytest.raises(OSError, match=f"{address}: no picture for 1.5 s"):
         list(live_source.Source(address, 8, (80, 96, 3), quiet=True))
-    with pytest.raises(OSError, match="not opened"):  # at once, not after 3 s
+    with pytest.raises(OSError, match="not opened"):  # at once, not after 1.5 s
         list(live_source.Source("udp://256.0.0.1:9", 8, (80, 96, 3), quiet=True))
 
 
