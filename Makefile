@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	sh data/demo/demo.sh $(VENV)/bin/python
 
 test: $(VENV)/.installed-tests
-	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests
+	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests
 
 test-slow: $(VENV)/.installed-tests
 	$(VENV)/bin/python -m pytest -q -m slow tests
@@ -26,7 +26,7 @@ lint: $(VENV)/.installed-lint
 
 # Prints the share of the lines of vidclass and the commands that the tests reach, and the lines that they don't.
 coverage: $(VENV)/.installed-tests $(VENV)/.installed-lint
-	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" --cov --cov-report=term-missing tests
+	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal -m "not slow" --cov --cov-report=term-missing tests
 
 # Chooses the newest versions. Run make test with them before you commit constraints.txt.
 update: $(VENV)/.installed-tests

@@ -74,9 +74,10 @@ def test_shorter_numbers_give_nearly_the_same_features(random_extractor, photos,
     assert features_id("random") == features_id("random", "float32") == "random"
 
 
-def test_extractors_of_the_same_arguments_share_the_network(random_extractor):
-    assert Extractor((96, 128, 3), "random")._network is random_extractor._network
-    assert Extractor((80, 96, 3), "random")._network is not random_extractor._network
+def test_extractors_of_the_same_arguments_share_the_network():
+    first = Extractor((96, 128, 3), "random")
+    assert Extractor((96, 128, 3), "random")._network is first._network
+    assert Extractor((80, 96, 3), "random")._network is not first._network
 
 
 def test_random_weights_carry_signal(random_extractor, photos):
