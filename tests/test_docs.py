@@ -1,5 +1,6 @@
 """README.md, CONTRIBUTING.md and docs/ say what is so: options, commands, links, what commands print."""
 
+import ast
 import json
 import os
 import re
@@ -266,3 +267,16 @@ def test_the_commands_of_the_readme_print_what_it_shows(own_videos):
         assert result.returncode == 0 and lines, result.stderr
         for line in lines:
             assert re.search(f"^{pattern(line)}$", result.stdout, re.MULTILINE), f"{line}\n{result.stdout}"
+
+
+def test_the_demos_own_code_imports_what_there_is():
+    """An import that fails there looks like weights that can't be downloaded."""
+    with open(os.path.join(ROOT, "data/demo/demo.sh"), encoding="utf-8") as file:
+        code = re.search(r"try_imagenet='(.*?)'", file.read(), re.DOTALL)[1]
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    assert imports
+    for node in imports:
+        for alias in node.names:
+            subprocess.run(
+                [sys.executable, "-c", f"from {node.module} import {alias.name}"], check=True, cwd=ROOT
+            )
