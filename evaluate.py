@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidclass import cli, locking
-from vidclass.errors import UsageError
+from vidclass.errors import UsageError, check_choice
 from vidclass.keras_loading import import_keras
 
 SPLITS = ("test", "validation", "train")
@@ -24,9 +24,8 @@ class EvaluateOptions:
     """The options of evaluate. Raises UsageError for values that make no sense."""
 
     data_dir: str = "data"
-    split: str = (
-        "test"  # one of SPLITS; "validation": the training clips that were held out to tell when to stop
-    )
+    # One of SPLITS; "validation": the training clips that were held out to tell when to stop.
+    split: str = "test"
     weights: str | None = None  # InceptionV3's, for a checkpoint that doesn't say; None: imagenet
     image_shape: tuple[int, int, int] | None = None  # height, width, 3, for a checkpoint that doesn't say
     precision: str = "float32"  # of the sequences
@@ -34,8 +33,7 @@ class EvaluateOptions:
     quiet: bool = False  # no progress bars
 
     def __post_init__(self):
-        if self.split not in SPLITS:
-            raise UsageError(f"--split {self.split}: expected one of {', '.join(SPLITS)}")
+        check_choice("--split", self.split, SPLITS)
 
 
 @dataclass(frozen=True)

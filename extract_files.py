@@ -61,7 +61,7 @@ def extract_files(extension: str, options: SplitOptions = SplitOptions()) -> Spl
             for path, outcome in outcomes:
                 failed += outcome.failed
                 if outcome.problem:
-                    problems[path] = f"{path}: {'left out, ' if outcome.failed else ''}{outcome.problem}"
+                    problems[path] = outcome.line(path)
     finally:
         # Also when the run is stopped, what is complete can be used.
         rows.update(splitting.find_split(data_dir, work))

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from vidclass import locks, platform
+from vidclass.names import NAME_BYTES
 
 ABANDONED = 24 * 3600  # seconds without a change after which another machine's unfinished file is nobody's
-LONGEST_NAME = 255  # bytes, on nearly every file system
 # Of what this process is writing: {temporary path: (descriptor of its lock, the lock's file)}.
 _partials: dict[str, tuple[int, str]] = {}
 
@@ -29,7 +29,7 @@ def temporary_path(path: str | os.PathLike, extension: str = "") -> str:
     """
     folder, name = os.path.split(os.fspath(path))
     end = f".{_machine()}-{secrets.token_hex(4)}.tmp{extension}"
-    room = LONGEST_NAME - len(f".{end}.lock")
+    room = NAME_BYTES - len(f".{end}.lock")
     if len(os.fsencode(name)) > room:
         name = os.fsencode(name)[:room].decode(errors="ignore")
     partial = os.path.join(folder, f".{name}{end}")

@@ -1,6 +1,7 @@
 """The error that commands turn into exit code 2, and checks of options that raise it."""
 
 import math
+from typing import Any
 
 PRECISIONS = ("float32", "bfloat16", "float16")  # in which InceptionV3 may compute
 
@@ -15,21 +16,27 @@ def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
         raise UsageError(f"{option} {value}: expected one of {', '.join(choices)}")
 
 
-def check_names(option: str, value: object) -> None:
+def check_names(option: str, value: Any) -> None:
     """Raises UsageError unless an option's value is a collection of names; text alone is none."""
-    if isinstance(value, str) or not all(isinstance(name, str) for name in value):  # type: ignore[attr-defined]
+    if isinstance(value, str) or not all(isinstance(name, str) for name in value):
         raise UsageError(f"{option} {value!r}: expected a tuple of names")
 
 
-def check_seconds(option: str, value: object) -> None:
+def check_seconds(option: str, value: Any) -> None:
     """Raises UsageError unless a time in seconds, or None, is a number above 0."""
     if value is None:
         return
-    if isinstance(value, (str, bytes)) or not math.isfinite(value) or value <= 0:  # type: ignore
-        raise UsageError(f"{option} {value}: expected a number of seconds above 0")
+    if isinstance(value, (str, bytes)) or math.isinf(value):
+        raise UsageError(f"{option} {value}: expected a number of seconds")
+    if not value > 0:
+        raise UsageError(f"{option} {float(value):g} is not above 0")
 
 
-def check_count(option: str, value: object, least: int = 1) -> None:
+def check_count(option: str, value: Any, least: int = 1) -> None:
     """Raises UsageError unless a value, or None, is an integer and not too small."""
-    if value is not None and (not isinstance(value, int) or value < least):
-        raise UsageError(f"{option} {value}: expected an integer of at least {least}")
+    if value is None:
+        return
+    if not isinstance(value, int):
+        raise UsageError(f"{option} {value}: expected an integer")
+    if value < least:
+        raise UsageError(f"{option} {value} is below {least}")

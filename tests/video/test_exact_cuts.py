@@ -176,6 +176,11 @@ def late(tmp_path_factory):
     return path
 
 
+def from_nut(content, output):
+    """What ffmpeg makes of a NUT file's content. output: its options."""
+    return ffmpeg("-f nut -i -", output, "-", input=content, capture_output=True).stdout
+
+
 def white_and_tone(path):
     """(when a video is white, when a tone is heard), each as (start, end) in seconds of a player."""
     raw = ffmpeg(
@@ -184,12 +189,7 @@ def white_and_tone(path):
         "-map 0:v -map 0:a? -c:a copy -vf fps=100:start_time=0,format=gray,scale=1:1 -f nut -c:v rawvideo -",
         capture_output=True,
     ).stdout
-    gray = subprocess.run(
-        [find_ffmpeg(), "-v", "error", "-f", "nut", "-i", "-", "-map", "0:v", "-f", "rawvideo", "-"],
-        input=raw,
-        capture_output=True,
-        check=True,
-    ).stdout
+    gray = from_nut(raw, "-map 0:v -f rawvideo")
     white = np.flatnonzero(np.frombuffer(gray, np.uint8) > 128) / 100
     sound = ffmpeg(
         "-i",
@@ -198,12 +198,7 @@ def white_and_tone(path):
         "-af aresample=async=1:first_pts=0 -ac 1 -ar 8000 -c:a pcm_s16le -f nut -",
         capture_output=True,
     ).stdout
-    pcm = subprocess.run(
-        [find_ffmpeg(), "-v", "error", "-f", "nut", "-i", "-", "-map", "0:a", "-f", "s16le", "-"],
-        input=sound,
-        capture_output=True,
-        check=True,
-    ).stdout
+    pcm = from_nut(sound, "-map 0:a -f s16le")
     tone = np.flatnonzero(np.abs(np.frombuffer(pcm, np.int16).astype(int)) > 2000) / 8000
     return (white[0], white[-1]), (tone[0], tone[-1])
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidclass.errors import UsageError
+from vidclass.errors import UsageError, check_count, check_seconds
 from vidclass.video.limits import VideoLimits
 
 
@@ -23,12 +23,10 @@ class CutOptions:
     quiet: bool = False  # no progress bars
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0:
-            raise UsageError(f"--seconds {float(self.seconds):g} is not above 0")
+        check_seconds("--seconds", self.seconds)
         if not 0 <= self.test_split < 1:
             raise UsageError(f"--test-split {self.test_split:g} is not between 0 and 1")
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed} is below 0")
+        check_count("--seed", self.seed, least=0)
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,11 @@ class SplitOptions:
     """Options of extract_files(). Raises UsageError for values that make no sense."""
 
     data_dir: str = "data"  # the dataset's folder
-    ray: str | None = (
-        None  # address of a Ray cluster to work on, see ray_cluster.connected; None: this machine
-    )
+    # Address of a Ray cluster to work on, see ray_cluster.connected; None: this machine.
+    ray: str | None = None
     workers: int | None = None  # of the cluster's processes at most; None: as many as fit
     limits: VideoLimits = VideoLimits()
     quiet: bool = False  # no progress bars
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise UsageError(f"--workers {self.workers} is below 1")
+        check_count("--workers", self.workers)

@@ -24,6 +24,6 @@ class Outcome:
         clip, *others = values
         return cls(Clip(*clip), *others)
 
-    def line(self) -> str:
-        """The problem, as a line for people that names the clip."""
-        return f"{'/'.join(self.clip[:3])}: {'left out, ' if self.failed else ''}{self.problem}"
+    def line(self, name: str | None = None) -> str:
+        """The problem, as a line for people that names the clip, or its file if that is given."""
+        return f"{name or '/'.join(self.clip[:3])}: {'left out, ' if self.failed else ''}{self.problem}"

@@ -120,8 +120,8 @@ def classify_windows(
     """Yields the Windows of a video, each as soon as it is classified. The last one ends with the video.
 
     reader: iterable of RGB frames, with .info.fps and .info.frames. extractor: an Extractor. model: a
-    ResearchModel. cache: gets the features. quiet: no progress bar. Each frame goes
-    through InceptionV3 once, however many windows sample it.
+    ResearchModel. cache: gets the features. quiet: no progress bar. Each frame goes through InceptionV3
+    once, however many windows sample it.
     """
     fps, schedule = reader.info.fps, WindowSchedule(spec)
     sampled = SampledFrames(reader, schedule, extractor.image_shape)
@@ -147,7 +147,8 @@ def classify_windows(
                 while schedule.is_complete(number, sampled.frames_read, index):
                     yield classify_next()
                     number += 1
-                    features = {f: v for f, v in features.items() if f >= schedule.first_needed(number)}
+                    needed = schedule.first_needed(number)
+                    features = {frame: value for frame, value in features.items() if frame >= needed}
         frames = sampled.frames_read
         while schedule.is_complete(number, frames, frames):
             yield classify_next()
@@ -170,7 +171,6 @@ def set_times(windows: list[Window], reader: FrameReader) -> tuple[list[Window],
     long as its header says. reader: a FrameReader that has been read to the end.
     """
     rate, shown = float(reader.info.fps), reader.times
-    assert shown is not None, "the reader has not been read to the end"
     last = 1 / rate
     if np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
         last = last_duration(reader.path, shown[-1], reader.limits) or last

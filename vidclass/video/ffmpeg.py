@@ -214,14 +214,12 @@ def capture(arguments: Sequence[str], patience: float | None = None) -> bytes:
 
 def ask(program: str, question: str) -> str:
     """What an ffmpeg answers to an option like -version or -encoders; nothing if it takes too long."""
-    command, options = (
-        [program, "-hide_banner", question],
-        {"stdin": subprocess.DEVNULL, "capture_output": True},
-    )
+    command = [program, "-hide_banner", question]
     try:
-        return processes.run(command, timeout=STALL, **options).stdout.decode(errors="replace")
+        answer = processes.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=STALL)
     except subprocess.TimeoutExpired:
         return ""
+    return answer.stdout.decode(errors="replace")
 
 
 class FfmpegError(OSError):
