@@ -10,8 +10,13 @@ union of at least 0.5. Speed: seconds of video by seconds of the whole command.
 --cues: black frames and silence at both ends of each commercial and between the spots of a break, as comskip
 looks for them. Without it the broadcasts have none of comskip's cues.
 
+--shots: close-ups and replays inside of the match, and scenes of 1 to 2 s in the breaks (shots.py, spots.py
+draw them). The network is trained on a broadcast of the same kind. Several values of --train-seed tell how
+much of a result is the training's luck.
+
     python benchmarks/timeline.py --seeds 3
     python benchmarks/timeline.py --seeds 3 --cues
+    python benchmarks/timeline.py --seeds 3 --shots --train-seed 1
 """
 
 import csv
@@ -26,9 +31,16 @@ import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "data", "demo")]
+import prepare  # noqa: E402
+import shots  # noqa: E402
+import spots  # noqa: E402
+from prepare import FPS  # noqa: E402
+
 from vidclass import cli  # noqa: E402
 
 WINDOW = 3  # seconds
+SHAPE = 150, 266  # height and width at which InceptionV3 sees the frames
+SHOTS = {"Football": shots.Match, "Commercial": spots.Break}
 SPOT = 6, 12  # seconds, the shortest and the longest
 CUE = 0.4  # seconds of black and silence; the true cut is in its middle
 SETTINGS = {
@@ -145,48 +157,52 @@ def compare(truth, found, fps):
     )
 
 
-def main():
-    parser = cli.make_parser(__doc__)
-    cli.add_weights_option(parser, default="random")
-    parser.add_argument("--seeds", type=cli.at_least(1), default=3, help="broadcasts to test on")
-    parser.add_argument("--stretches", type=cli.at_least(2), default=8, help="of each")
-    parser.add_argument("--cues", action="store_true", help="black frames and silence between spots")
-    parser.add_argument("--seq-length", type=cli.at_least(2), default=15)
-    args = parser.parse_args()
-    import prepare
+def render_broadcasts(args, folder):
+    """Renders the broadcast to train on, 0.mp4, and those to test on, 1.mp4 and on. Returns their labels: for
+    each a list of (start, end, class)."""
+    truths = []
+    for seed in range(args.seeds + 1):
+        random = np.random.default_rng(1000 + seed)
+        path = os.path.join(folder, f"{seed}.mp4")
+        count = args.stretches if seed else args.stretches_train or args.stretches
+        scenes = SHOTS if args.shots else prepare.SCENES
+        truths.append(prepare.render(path, stretches(random, count, FPS), random, scenes))
+        if args.cues:
+            add_cues(prepare.find_ffmpeg(), path, cue_times(truths[-1], random))
+    return truths
 
-    length, shape, fps = args.seq_length, (150, 266), prepare.FPS
-    weights = os.path.abspath(args.weights) if os.path.exists(args.weights) else args.weights
+
+def train(args, folder, labels, weights):
+    """Trains on the broadcast 0.mp4 with its labels. Returns the line that train.py says last."""
+    prepare.write_labels(os.path.join(folder, "labels.csv"), labels)
+    run(folder, "cut_clips.py", "0.mp4", "labels.csv", "--seconds", WINDOW)
+    run(folder, "extract_files.py", "mp4")
+    options = "--weights", weights, "--seed", args.train_seed
+    return run(folder, "train.py", args.seq_length, 2, *SHAPE, *options)[1].splitlines()[-1]
+
+
+def test(args, folder, truths, weights):
+    """{setting: a row for each broadcast}: what compare returns, seconds that the command took, and seconds
+    of video."""
     results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        truths = []
-        for seed in range(args.seeds + 1):
-            random = np.random.default_rng(1000 + seed)
-            path = os.path.join(folder, f"{seed}.mp4")
-            truths.append(prepare.render(path, stretches(random, args.stretches, fps), random))
-            if args.cues:
-                add_cues(prepare.find_ffmpeg(), path, cue_times(truths[-1], random))
-        prepare.write_labels(os.path.join(folder, "labels.csv"), truths[0])
-        run(folder, "cut_clips.py", "0.mp4", "labels.csv", "--seconds", WINDOW)
-        run(folder, "extract_files.py", "mp4")
-        print(run(folder, "train.py", length, 2, *shape, "--weights", weights)[1].splitlines()[-1])
-        weights = () if weights in ("random", "imagenet") else ("--weights", weights)
-        for seed in range(1, args.seeds + 1):
-            recording, duration = os.path.join(folder, f"{seed}.mp4"), truths[seed][-1][1]
-            for name, options in SETTINGS.items():
-                seconds, _ = run(
-                    folder, "clasify.py", length, 2, "lstm-features.hdf5", recording, *options, *weights
-                )
-                found = read_segments(os.path.join(folder, "result.csv"))
-                results.setdefault(name, []).append((*compare(truths[seed], found, fps), seconds, duration))
-            if shutil.which("comskip"):
-                seconds, found = comskip(folder, recording, duration)
-                results.setdefault("comskip", []).append(
-                    (*compare(truths[seed], found, fps), seconds, duration)
-                )
+    weights = () if weights in ("random", "imagenet") else ("--weights", weights)
+    for seed, truth in enumerate(truths[1:], 1):
+        recording, duration = os.path.join(folder, f"{seed}.mp4"), truth[-1][1]
+        for name, options in SETTINGS.items():
+            arguments = args.seq_length, 2, "lstm-features.hdf5", recording, *options, *weights
+            seconds, _ = run(folder, "clasify.py", *arguments)
+            found = read_segments(os.path.join(folder, "result.csv"))
+            results.setdefault(name, []).append((*compare(truth, found, FPS), seconds, duration))
+        if shutil.which("comskip"):
+            seconds, found = comskip(folder, recording, duration)
+            results.setdefault("comskip", []).append((*compare(truth, found, FPS), seconds, duration))
+    return results
+
+
+def print_table(truths, results):
     total = sum(labels[-1][1] for labels in truths[1:])
     print(
-        f"{args.seeds} broadcasts, {total / 60:.1f} minutes, "
+        f"{len(truths) - 1} broadcasts, {total / 60:.1f} minutes, "
         f"{sum(len(labels) - 1 for labels in truths[1:])} cuts; trained on "
         f"another of {truths[0][-1][1] / 60:.1f} minutes"
     )
@@ -200,6 +216,26 @@ def main():
             f"{np.percentile(errors, 95):4.2f} s "
             f"{2 * matched / (true + found):10.3f}  {sum(durations) / sum(seconds):4.1f}x"
         )
+
+
+def main():
+    parser = cli.make_parser(__doc__)
+    cli.add_weights_option(parser, default="random")
+    parser.add_argument("--seeds", type=cli.at_least(1), default=3, help="broadcasts to test on")
+    parser.add_argument("--stretches", type=cli.at_least(2), default=8, help="of each")
+    parser.add_argument(
+        "--stretches-train", type=cli.at_least(2), help="of that to train on (default: as --stretches)"
+    )
+    parser.add_argument("--train-seed", type=cli.at_least(0), default=0, help="--seed of train.py")
+    parser.add_argument("--cues", action="store_true", help="black frames and silence between spots")
+    parser.add_argument("--shots", action="store_true", help="close-ups, replays, scenes of 1 to 2 s")
+    parser.add_argument("--seq-length", type=cli.at_least(2), default=15)
+    args = parser.parse_args()
+    weights = os.path.abspath(args.weights) if os.path.exists(args.weights) else args.weights
+    with tempfile.TemporaryDirectory() as folder:
+        truths = render_broadcasts(args, folder)
+        print(train(args, folder, truths[0], weights), flush=True)
+        print_table(truths, test(args, folder, truths, weights))
 
 
 if __name__ == "__main__":

@@ -101,6 +101,8 @@ class Break:
     """Spots: a new scene every 0.3 to 1.2 s, with a coloured background, shapes that fly past and a
     caption."""
 
+    scene_frames = 8, 30  # a scene's length: the shortest, and one more than the longest
+
     def __init__(self, random):
         self.random = random
         self.left = 0
@@ -108,7 +110,7 @@ class Break:
     def frame(self):
         random = self.random
         if self.left == 0:
-            self.left = self.length = int(random.integers(8, 30))
+            self.left = self.length = int(random.integers(*self.scene_frames))
             self.corners = random.integers(0, 256, (2, 2, 3)).astype(np.float32)
             self.colors = random.integers(0, 256, (7, 3))
             self.places, self.speeds = random.uniform(0, 1, (7, 2)), random.normal(0, 0.02, (7, 2))
@@ -134,6 +136,9 @@ class Break:
         return picture
 
 
+SCENES = {"Football": Match, "Commercial": Break}
+
+
 def sound(class_name, seconds, random):
     """Mono samples, float (n,) in -1..1: a crowd that swells and ebbs, or a jingle."""
     count = int(seconds * SAMPLE_RATE)
@@ -146,9 +151,10 @@ def sound(class_name, seconds, random):
     return 0.2 * np.sign(np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE)) * (0.4 + 0.6 * (time * 8 % 1))
 
 
-def render(path, stretches, random):
+def render(path, stretches, random, scenes=SCENES):
     """Renders a recording to an MP4 file, whole or not at all. stretches: (class, seconds) in turn, whole
-    frames. Returns its labels: a list of (start, end, class)."""
+    frames. scenes: what draws each class, called with the generator of random numbers for each stretch; its
+    .frame() gives frame after frame. Returns the labels: a list of (start, end, class)."""
     labels, frames = [], 0
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         wav = os.path.join(folder, "sound.wav")
@@ -191,7 +197,7 @@ def render(path, stretches, random):
         assert process.stdin
         with tqdm(total=frames, unit="frame", desc="Rendering the recording") as bar:
             for class_name, seconds in stretches:
-                scene = Match(random) if class_name == "Football" else Break(random)
+                scene = scenes[class_name](random)
                 for _ in range(round(seconds * FPS)):
                     process.stdin.write(scene.frame().tobytes())
                     bar.update()
