@@ -3,14 +3,20 @@ splits.
 
 Each run is train.py's own function with another --seed: another validation split, other first weights. With
 --regroup the clips of both splits are thrown together, and for each seed a third of the groups that clip
-names tell (see groups.group_of) become the test split. Beside the networks: scikit-learn's logistic
-regression on the features averaged over time and standardised, on all training clips, and without those that
-the networks hold out to validate. Features are extracted first.
+names tell (see groups.group_of) become the test split. Where all classes have the same groups (UCF101, the
+datasets of motion.py) the test groups are the same in all of them: clips of one origin stay on one side.
+
+Beside the networks: scikit-learn's logistic regression on standardised statistics of the features, on all
+training clips: their mean over time, and mean, standard deviation and mean absolute step |x_t - x_(t-1)|. And
+on the mean without the clips that the networks hold out to validate. Below the table: by how much each
+network is ahead of the better of the two regressions on all training clips, a mean over the seeds, each
+compared on its own split, and its standard error. The splits overlap, so the true error is somewhat larger.
 
     python benchmarks/recipe.py 40 3 299 299 --data-dir data --weights WEIGHTS --regroup --recipes lstm gru
 """
 
 import contextlib
+import dataclasses
 import io
 import os
 import sys
@@ -20,12 +26,15 @@ import time
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from scores import Score, as_json, print_table  # noqa: E402
+
 from data import DataSet  # noqa: E402
 from extract_features import ExtractionJob, extract_features  # noqa: E402
 from train import TrainOptions, train  # noqa: E402
-from vidclass import cli  # noqa: E402
+from vidclass import atomic, cli  # noqa: E402
 from vidclass.dataset.data_file import write_data_file  # noqa: E402
 from vidclass.dataset.groups import group_of  # noqa: E402
+from vidclass.errors import UsageError  # noqa: E402
 from vidclass.features.identity import weights_id  # noqa: E402
 from vidclass.features.sequence_store import FolderStore  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
@@ -40,23 +49,39 @@ RECIPES = {
     "lstm-group": {"group": True},
     "lstm-plain": {},  # without augmentation
 }
+REGRESSIONS = {  # name: whether on the mean alone, the share of the training clips that it does without
+    "regression, mean": (True, 0),
+    "regression, mean + deviation + step": (False, 0),
+    "regression, mean, without validation": (True, 0.2),
+}
 
 
 def split_by_group(rows, seed):
-    """The rows with a third of each class's groups in the test split, the others in the training split."""
+    """The rows with a third of each class's groups in the test split, the others in the training split: the
+    same groups in all classes if all have the same. Clips of a class with one group are drawn singly."""
     random = np.random.default_rng(seed)
+    names = sorted({row.class_name for row in rows})
+    groups_of = {
+        name: sorted({group_of(row.name) for row in rows if row.class_name == name}) for name in names
+    }
+    first = groups_of[names[0]]
+    have_same = len(first) > 1 and all(groups == first for groups in groups_of.values())
+    tested_in_all = draw_third(random, first) if have_same else None
     result = []
-    for name in sorted({row.class_name for row in rows}):
+    for name in names:
         clips = [row for row in rows if row.class_name == name]
-        groups = sorted({group_of(row.name) for row in clips})
-        if len(groups) == 1:
-            groups = sorted(row.name for row in clips)
-        tested = set(random.permutation(groups)[: max(1, round(len(groups) / 3))])
+        groups = groups_of[name] if len(groups_of[name]) > 1 else sorted(row.name for row in clips)
+        tested = draw_third(random, groups) if tested_in_all is None else tested_in_all
         result += [
             row._replace(split="test" if {group_of(row.name), row.name} & tested else "train")
             for row in clips
         ]
     return result
+
+
+def draw_third(random, names):
+    """A third of some names at random, one at least: a set."""
+    return set(random.permutation(names)[: max(1, round(len(names) / 3))])
 
 
 @contextlib.contextmanager
@@ -74,9 +99,11 @@ def arranged(dataset, rows, identity):
         yield links
 
 
-def regression(dataset, train_rows, identity):
-    """The test accuracy of logistic regression on time-averaged, standardised features."""
+def regression(dataset, train_rows, identity, only_mean=True):
+    """The Score of logistic regression on standardised statistics of the features on the test clips: their
+    mean over time, and their standard deviation and mean absolute step unless only_mean."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -84,17 +111,27 @@ def regression(dataset, train_rows, identity):
 
     def arrays(rows):
         return (
-            np.stack([store.load(row).mean(0) for row in rows]),
+            np.stack([statistics(store.load(row), only_mean) for row in rows]),
             np.array([dataset.classes.index(row.class_name) for row in rows]),
         )
 
-    test_rows = dataset.split_train_test()[1]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(*arrays(train_rows))
-    return model.score(*arrays(test_rows))
+    features, truth = arrays(dataset.split_train_test()[1])
+    predicted = model.predict(features)
+    return Score(accuracy_score(truth, predicted), balanced_accuracy_score(truth, predicted))
+
+
+def statistics(sequence, only_mean):
+    """The mean over time of a sequence (steps, features), then its standard deviation and mean absolute step
+    |x_t - x_(t-1)| unless only_mean: (features,) or (3 features,)."""
+    if only_mean:
+        return sequence.mean(0)
+    steps = np.abs(np.diff(sequence, axis=0))
+    return np.concatenate([sequence.mean(0), sequence.std(0), steps.mean(0)])
 
 
 def run(links, weights, recipe, seed):
-    """(test accuracy, calibration error, epochs, seconds) of a recipe."""
+    """The Score of a recipe."""
     augment = loop.augment
     if recipe == "lstm-plain":
         loop.augment = None
@@ -106,52 +143,63 @@ def run(links, weights, recipe, seed):
             seconds = time.perf_counter() - start
     finally:
         loop.augment = augment
-    error = result.report["expected_calibration_error"]
-    return result.test_accuracy, error, len(result.history["loss"]), seconds
+    report = result.report
+    return Score(
+        report["accuracy"],
+        report["balanced_accuracy"],
+        report["expected_calibration_error"],
+        len(result.history["loss"]),
+        seconds,
+    )
+
+
+def measure(args, dataset, identity):
+    """{row: a Score for each seed} of the regressions and the recipes."""
+    import keras
+
+    results = {}
+    for seed in range(args.seeds):
+        rows = split_by_group(dataset.data, seed) if args.regroup else dataset.data
+        with arranged(dataset, rows, identity) as links:
+            for name, (only_mean, share) in REGRESSIONS.items():
+                used = links.split_train_validation(share, seed)[0] if share else links.split_train_test()[0]
+                results.setdefault(name, []).append(regression(links, used, identity, only_mean))
+            for recipe in args.recipes:
+                score = run(links, args.weights, recipe, seed)
+                results.setdefault(recipe, []).append(score)
+                keras.backend.clear_session()
+                values = dataclasses.astuple(score)
+                print(seed, recipe, *(f"{value:.3f}" for value in values), file=sys.stderr)
+    return results
 
 
 def main():
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
-    parser.add_argument("--seeds", type=cli.at_least(1), default=5)
-    parser.add_argument("--regroup", action="store_true")
+    parser.add_argument("--seeds", type=cli.at_least(1), default=10, help="default: %(default)s")
+    parser.add_argument("--regroup", action="store_true", help="another test split for each seed")
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=["lstm"])
+    parser.add_argument("--json", metavar="PATH", help="write all numbers to this file")
     args = parser.parse_args()
+    if args.json and not os.path.isdir(folder := os.path.dirname(os.path.abspath(args.json))):
+        raise UsageError(f"--json {args.json}: the folder {folder} does not exist; make it first")
     import_keras()
-    import keras
 
     shape = (args.height, args.width, 3)
     job = ExtractionJob(args.data_dir, args.weights, quiet=args.quiet)
     extract_features(args.seq_length, args.classes, shape, job)
     dataset = DataSet(args.seq_length, args.classes, shape, args.data_dir)
-    identity = weights_id(args.weights)
     dataset.data.sort(key=lambda row: row.class_name)  # as split_by_group does
-    results = {}
-    for seed in range(args.seeds):
-        rows = split_by_group(dataset.data, seed) if args.regroup else dataset.data
-        with arranged(dataset, rows, identity) as links:
-            for name, share in (
-                ("regression, all training clips", None),
-                ("regression, without validation clips", 0.2),
-            ):
-                used = links.split_train_validation(share, seed)[0] if share else links.split_train_test()[0]
-                results.setdefault(name, []).append(
-                    (regression(links, used, identity), np.nan, np.nan, np.nan)
-                )
-            for recipe in args.recipes:
-                results.setdefault(recipe, []).append(run(links, args.weights, recipe, seed))
-                keras.backend.clear_session()
-                print(seed, recipe, *(f"{value:.3f}" for value in results[recipe][-1]), file=sys.stderr)
+    results = measure(args, dataset, weights_id(args.weights))
     print(
         f"{len(dataset.data)} clips of {', '.join(dataset.classes)}, {args.seeds} seeds"
         f"{', each with another test split' if args.regroup else ''}: mean and standard deviation"
     )
-    print(f"{'':38}test accuracy     calibration error  epochs  seconds")
-    for name, values in results.items():
-        accuracy, calibration, epochs, seconds = np.mean(values, 0)
-        line = f"{name:38}{accuracy:.3f} +- {np.std(values, 0)[0]:.3f}"
-        print(line if np.isnan(epochs) else f"{line}    {calibration:17.3f} {epochs:7.0f} {seconds:8.1f}")
+    print_table(results)
+    if args.json:
+        about = {"clips": len(dataset.data), "classes": dataset.classes, "arguments": vars(args)}
+        atomic.write_text(args.json, as_json(results, about))
 
 
 if __name__ == "__main__":

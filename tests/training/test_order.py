@@ -24,4 +24,4 @@ def test_order_tells_what_no_average_of_frames_can(kind, tmp_path):
     result = train(15, 2, (order.HEIGHT, order.WIDTH, 3), options)
     assert result.test_accuracy >= 0.95
     dataset = DataSet(15, 2, (order.HEIGHT, order.WIDTH, 3), tmp_path)
-    assert 0.35 <= recipe.regression(dataset, dataset.split_train_test()[0], "random") <= 0.65
+    assert 0.35 <= recipe.regression(dataset, dataset.split_train_test()[0], "random").accuracy <= 0.65
