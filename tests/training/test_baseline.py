@@ -12,9 +12,10 @@ from sklearn.preprocessing import StandardScaler
 from data import DataSet
 from vidclass.features.sequence_store import FolderStore
 from vidclass.training import baseline
-from vidclass.training.baseline import compare_with_baseline, describe_baseline
+from vidclass.training.baseline import compare_with_baseline
 from vidclass.training.batches import ClipSequences
 from vidclass.training.evaluation import Evaluation, report_on
+from vidclass.training.metrics import describe_baseline
 
 STEPS = 6
 EVALUATE = ("evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5")

@@ -15,16 +15,13 @@ from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vidclass.console import count, print
+from vidclass.console import print
 from vidclass.features.identity import FEATURES_LENGTH
 from vidclass.progress import progress
 from vidclass.training.batches import ClipSequences
 
-# What logistic regression sees of a clip: {key in the report: (name, how many of summarize's numbers)}.
-SUMMARIES = {
-    "average": ("average over time", FEATURES_LENGTH),
-    "average_deviation_step": ("average, deviation and step", 3 * FEATURES_LENGTH),
-}
+# Of summarize's numbers, how many logistic regression sees, for each key of metrics.BASELINES.
+SUMMARIES = {"average": FEATURES_LENGTH, "average_deviation_step": 3 * FEATURES_LENGTH}
 # That it learns from: 250 MB of summaries, less than a minute on 2 cores. Of more, a random choice.
 MOST_CLIPS = 10_000
 
@@ -63,7 +60,7 @@ def compare_with_baseline(
     for place, number in enumerate(shown):
         summaries[place] = summarize(training.load([number])[0])
     classifiers = {}
-    for key, (_, size) in SUMMARIES.items():
+    for key, size in SUMMARIES.items():
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, class_weight="balanced"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is near enough by then
@@ -73,7 +70,7 @@ def compare_with_baseline(
     answers: dict[str, list[int]] = {key: [] for key in SUMMARIES}
     for number in range(len(evaluated)):
         summary = summarize(evaluated.load([number])[0])[None]
-        for key, (_, size) in SUMMARIES.items():
+        for key, size in SUMMARIES.items():
             answers[key].append(int(classifiers[key].predict(summary[:, :size])[0]))
     truth = evaluated.targets.argmax(1)
     scores = {key: _score(truth, np.array(given), predicted) for key, given in answers.items()}
@@ -103,22 +100,3 @@ def _score(truth, answers, predicted):
         if only_here + only_there
         else 1.0,
     }
-
-
-def describe_baseline(report: dict[str, Any]) -> list[str]:
-    """What a report says of the baseline, as lines: its accuracies, and whether the network does worse. No
-    lines without a baseline."""
-    baseline = report.get("baseline")
-    if not baseline:
-        return []
-    shown = ", ".join(f"{baseline[key]['accuracy']:.3f} ({name})" for key, (name, _) in SUMMARIES.items())
-    lines = [f"Logistic regression on the same features: {shown}"]
-    best = max((baseline[key] for key in SUMMARIES), key=lambda scores: scores["accuracy"])
-    if best["accuracy"] > report["accuracy"]:
-        clips = count(report["clips"], "clip")
-        chance = f"; with {clips} that may be chance" if best["p_value"] > 0.05 else ""
-        lines.append(
-            f"The network does worse than logistic regression: {report['accuracy']:.3f} against "
-            f"{best['accuracy']:.3f}{chance}"
-        )
-    return lines

@@ -18,6 +18,7 @@ from vidclass.training.figures import write_report
 from vidclass.training.loop import Fit
 from vidclass.training.metadata import printable_name
 from vidclass.training.metrics import Predictions
+from vidclass.training.recordings import compare_recordings, describe_shared
 
 
 def calibrate(research_model: Any, validation: ClipSequences, fitted: Fit, checkpoint: str) -> None:
@@ -74,11 +75,18 @@ def report_on(research_model: Any, evaluation: Evaluation) -> dict[str, Any]:
         classes=[printable_name(name) for name in store.dataset.classes],
         names=[clip.name for clip in sequences.clips],
     )
+    predicted = np.asarray(predictions.probabilities).argmax(1)
+    right, tested = predicted == predictions.truth, evaluation.split == "test"
+    learned = evaluation.training_clips() if tested else []
     comparison = {
-        "baseline": _compare(evaluation, sequences, np.asarray(predictions.probabilities).argmax(1))
+        "baseline": _compare(evaluation, sequences, predicted),
+        **compare_recordings(store.dataset.data_dir, evaluation.clips, right, learned),
     }
     folder = os.path.join(store.dataset.data_dir, "reports")
-    return write_report(folder, evaluation.checkpoint, evaluation.split, predictions, comparison)
+    report = write_report(folder, evaluation.checkpoint, evaluation.split, predictions, comparison)
+    for line in describe_shared(report):
+        print(line, file=sys.stderr)
+    return report
 
 
 def _compare(evaluation, sequences, predicted):
