@@ -22,13 +22,13 @@ from vidclass.training.batches import ClipSequences
 
 # Of summarize's numbers, how many logistic regression sees, for each key of metrics.BASELINES.
 SUMMARIES = {"average": FEATURES_LENGTH, "average_deviation_step": 3 * FEATURES_LENGTH}
-# That it learns from: 250 MB of summaries, less than a minute on 2 cores. Of more, a random choice.
+# That it learns from: 250 MB of summaries, some 10 s on 2 cores once they are read. Of more, a random choice.
 MOST_CLIPS = 10_000
 
 
 def summarize(sequence: np.ndarray) -> np.ndarray:
-    """What is left of a clip without the order of its frames: the average of each feature over time, its
-    standard deviation, and the mean absolute step |x_t - x_(t-1)|.
+    """Statistics of a clip, the same for the clip played backwards: the average of each feature over time,
+    its standard deviation, and the mean absolute step |x_t - x_(t-1)|.
 
     sequence: (seq_length, features). Result: float32 (3 * features,). The steps of one frame are 0.
     """
