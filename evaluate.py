@@ -30,6 +30,7 @@ class EvaluateOptions:
     image_shape: tuple[int, int, int] | None = None  # height, width, 3, for a checkpoint that doesn't say
     precision: str = "float32"  # of the sequences
     sequences_url: str | None = None  # where sequences are that data_dir lacks, see sequence_store.UrlStore
+    baseline: bool = True  # compare with logistic regression on the same features
     quiet: bool = False  # no progress bars
 
     def __post_init__(self):
@@ -81,7 +82,7 @@ def evaluate(
             f"{saved_model} doesn't say at which size it saw the frames; give --size HEIGHT WIDTH"
         )
     dataset = DataSet(seq_length, class_limit, image_shape, options.data_dir)
-    classes = _check_classes(dataset, metadata, saved_model)
+    _check_classes(dataset, metadata, saved_model)
     clips = choose_clips(dataset, options.split, metadata, saved_model)
     inception_id = metadata.weights if metadata else weights_id(options.weights or "imagenet")
     identity = features_id(inception_id, options.precision)
@@ -92,17 +93,15 @@ def evaluate(
 
     import_keras()
     from models import ResearchModel
-    from vidclass.training.batches import ClipSequences
-    from vidclass.training.evaluation import report_on
+    from vidclass.training.evaluation import Evaluation, report_on
 
-    research_model, sequences = ResearchModel.load(saved_model), ClipSequences(store, clips)
-    folder = os.path.join(options.data_dir, "reports")
-    report = report_on(research_model, saved_model, options.split, sequences, classes, folder)
+    asked = Evaluation(saved_model, options.split, store, clips, options.baseline, options.quiet)
+    report = report_on(ResearchModel.load(saved_model), asked)
     return EvaluateResult(saved_model, options.split, report)
 
 
 def _check_classes(dataset, metadata, saved_model):
-    """The checkpoint's classes. Raises UsageError if the dataset has others."""
+    """Raises UsageError if the dataset has other classes than the checkpoint."""
     from vidclass.training.metadata import printable_name
 
     found = [printable_name(name) for name in dataset.classes]
@@ -112,7 +111,6 @@ def _check_classes(dataset, metadata, saved_model):
             f"{dataset.class_limit} of {os.path.join(dataset.data_dir, 'data_file.csv')} are "
             f"{', '.join(found)}"
         )
-    return found
 
 
 def choose_clips(dataset: Any, split: str, metadata: Any, saved_model: str) -> list:
@@ -170,6 +168,7 @@ def main(argv: list[str] | None = None) -> int:
         help="of the frames, for a checkpoint that doesn't say, one of the article's repository",
     )
     cli.add_sequences_option(parser, "copy those that are missing from there")
+    cli.add_baseline_option(parser)
     args = parser.parse_args(argv)
 
     def work():
@@ -180,6 +179,7 @@ def main(argv: list[str] | None = None) -> int:
             image_shape=(*args.size, 3) if args.size else None,
             precision=args.precision,
             sequences_url=args.sequences,
+            baseline=args.baseline,
             quiet=args.quiet,
         )
         evaluate(args.seq_length, args.classes, args.checkpoint, options)

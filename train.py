@@ -42,6 +42,7 @@ class TrainOptions:
     seed: int = 0  # of the validation split, the first weights and the order of the clips
     devices: str = "one"  # "all": each batch is shared among all GPUs, see devices.all_devices
     resume: str | None = None  # a checkpoint to go on from
+    baseline: bool = True  # the report compares with logistic regression on the same features
     quiet: bool = False  # no progress bars
 
     def __post_init__(self):
@@ -145,8 +146,8 @@ def train(
     evaluation.calibrate(network, sequences.validation, fitted, checkpoint)
     report = None
     if plan.splits.test:
-        classes = plan.metadata.class_names
-        report = evaluation.report_on(network, checkpoint, "test", sequences.test, classes, reports)
+        asked = (store, plan.splits.test, options.baseline, options.quiet)
+        report = evaluation.report_on(network, evaluation.Evaluation(checkpoint, "test", *asked))
     else:
         print("No test clips: nothing tells how well this model does on clips it has not seen")
     figures.draw_curves(os.path.join(reports, "training.png"), fitted, f"Training of {checkpoint}")
@@ -206,6 +207,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="go on from a checkpoint (default: lstm-features.hdf5, the best so far)",
     )
     cli.add_sequences_option(parser, "take them from there, what it lacks is extracted and saved there, too")
+    cli.add_baseline_option(parser)
     return parser
 
 
@@ -228,6 +230,7 @@ def main(argv: list[str] | None = None) -> int:
             seed=args.seed,
             devices=args.devices,
             resume=args.resume,
+            baseline=args.baseline,
             quiet=args.quiet,
         )
         result = train(args.seq_length, args.classes, (args.height, args.width, 3), options)

@@ -80,6 +80,16 @@ def add_sequences_option(parser: argparse.ArgumentParser, text: str) -> None:
     )
 
 
+def add_baseline_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --no-baseline."""
+    parser.add_argument(
+        "--no-baseline",
+        dest="baseline",
+        action="store_false",
+        help="don't compare the network with logistic regression on the same features",
+    )
+
+
 def add_ray_options(parser: argparse.ArgumentParser) -> None:
     """Adds --ray and --workers."""
     parser.add_argument(

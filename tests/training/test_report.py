@@ -126,7 +126,14 @@ def test_the_page_grows_with_the_classes_and_no_text_is_cut_off(tmp_path, classe
         np.arange(5 * classes), np.where(np.arange(5 * classes) < mistakes, (truth + 1) % classes, truth)
     ] = 0.9
     predictions = Predictions(truth, probabilities, names, [names[0] * 3] * (5 * classes))
-    write_report(str(tmp_path), "lstm.hdf5", "validation", predictions)
+    scores = {"accuracy": 1.0, "balanced_accuracy": 1.0, "p_value": 0.5}
+    recordings = ["W" * 60 + f"$x$ {number}" for number in range(classes)]
+    comparison = {
+        "baseline": {"average": scores, "average_deviation_step": scores},
+        "recordings": [{"name": name, "clips": 5, "accuracy": 1.0} for name in recordings],
+        "shared_recordings": {"clips": 5, "recordings": recordings},
+    }
+    write_report(str(tmp_path), "lstm.hdf5", "validation", predictions, comparison)
     page = cv2.imread(str(tmp_path / "lstm-validation.png"))
     assert page is not None and page.std() > 5
     for edge in (page[:8], page[-8:], page[:, :8], page[:, -8:]):

@@ -132,6 +132,8 @@ def _check(row):
             raise ValueError(f"{time!r:.40} is not a time of 0 to {LONGEST} s")
     if not re.fullmatch("([0-9]{1,18}-[0-9a-f]{32})?", cut.fingerprint):
         raise ValueError("not a fingerprint")
+    if "\0" in cut.recording:
+        raise ValueError("not the path of a recording")
     return cut._replace(frames=int(frames))
 
 

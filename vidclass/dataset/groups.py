@@ -1,12 +1,70 @@
-"""Which clips belong together: groups by name, and the same video in both splits."""
+"""Which clips belong together: by their recording, by name, and the same video in both splits."""
 
 import hashlib
 import os
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from vidclass.console import printable
+from vidclass.dataset.clips_csv import Cut, read_cuts
 from vidclass.dataset.data_file import Clip
 from vidclass.dataset.frames_note import read_frames_note
+
+LONGEST_NAME = 60  # letters of a recording's name
+UCF_NAME = re.compile(r"(?:^|_)(g\d+)_c\d+(?:_|$)")  # v_Punch_g03_c01
+
+
+class Origin(NamedTuple):
+    """Where a clip comes from. Names for people, each of one thing only within a dataset."""
+
+    recording: str  # its file's name, "match.mp4", or the group in a name of UCF101's kind, "g03"
+    stretch: str  # the labelled stretch of it, "match.mp4 from 12.5 s"; of UCF101's kind the group again
+
+
+def find_origins(data_dir: str | os.PathLike, clips: Iterable[Clip]) -> dict[Clip, Origin]:
+    """The Origin of the clips that have one: those that clips.csv lists, and those with a name of UCF101's
+    kind. Raises ValueError, naming the line, if clips.csv is damaged."""
+    cuts = read_cuts(os.fspath(data_dir))
+    names = _name_recordings(cuts)
+    listed = {cut[:3]: Origin(name, _stretch(name, cut)) for cut, name in zip(cuts, names)}
+    origins = {}
+    for clip in clips:
+        found = UCF_NAME.search(clip.name)
+        if clip[:3] in listed:
+            origins[clip] = listed[clip[:3]]
+        elif found:
+            origins[clip] = Origin(found[1], found[1])
+    return origins
+
+
+def _stretch(recording: str, cut: Cut) -> str:
+    return f"{recording} from {float(cut.label_start)} s"
+
+
+def _name_recordings(cuts: list[Cut]) -> list[str]:
+    """The name of each Cut's recording: its file's, with a number where two recordings would have one name.
+
+    A recording is known by its fingerprint, whatever its path. Rows of earlier versions lack it: they are
+    known by their path, as clips_csv.find_recording takes them.
+    """
+    real = {path: os.path.realpath(path) for path in {cut.recording for cut in cuts}}
+    marks = {real[cut.recording]: cut.fingerprint for cut in cuts if cut.fingerprint}
+    names: dict[str, str] = {}  # {what a recording is known by: its name}
+    named = []
+    for cut in cuts:
+        path = real[cut.recording]
+        key = cut.fingerprint or marks.get(path, path)
+        if key not in names:
+            text = os.path.basename(cut.recording).encode("utf-8", "surrogateescape")
+            name = unique = printable(text.decode("utf-8", "backslashreplace"))[:LONGEST_NAME]
+            number = 1
+            while unique in names.values():
+                number += 1
+                unique = f"{name} ({number})"
+            names[key] = unique
+        named.append(names[key])
+    return named
 
 
 def group_of(name: str) -> str:

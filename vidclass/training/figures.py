@@ -2,35 +2,44 @@
 
 import json
 import os
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
 from vidclass import atomic
 from vidclass.console import print
-from vidclass.training.metrics import Predictions, compute_metrics, headline, table
+from vidclass.training.metrics import Predictions, compute_metrics, describe_baseline, headline, table
+from vidclass.training.recordings import describe_shared, recording_rows, recording_table
 
 LONGEST_SHOWN = 28  # letters of a class or clip name in a figure
 
 
 def write_report(
-    folder: str, checkpoint: str | os.PathLike, split: str, predictions: Predictions
+    folder: str,
+    checkpoint: str | os.PathLike,
+    split: str,
+    predictions: Predictions,
+    comparison: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint's predictions for the clips of a split: writes <checkpoint>-<split>.json and
     .png to a folder, and prints the short table.
 
-    Returns what is in the JSON: compute_metrics', with checkpoint and split.
+    comparison: what else the report has, see evaluation.report_on. Returns what is in the JSON:
+    compute_metrics', with checkpoint, split and the comparison.
     """
     report = {"checkpoint": os.fspath(checkpoint), "split": split, **compute_metrics(predictions)}
+    report |= comparison or {}
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{os.path.splitext(os.path.basename(checkpoint))[0]}-{split}")
     write_metrics(f"{path}.json", report)
     draw_evaluation(f"{path}.png", report)
-    print(*table(report), sep="\n")
+    print(*table(report), *recording_table(report), *describe_baseline(report), sep="\n")
     print(f"The whole report: {path}.png, {path}.json")
     print(headline(report))
     return report
@@ -48,7 +57,11 @@ def draw_evaluation(path: str, report: dict[str, Any]) -> None:
     side = max(3.2, 0.36 * count)  # inches, of the confusion matrix
     left = 0.6 + 0.085 * max(map(len, names))  # for the names beside it
     rows_height = 0.6 + 0.24 * max(count, 1 + len(report["mistakes"]))
-    figure, save = new_figure(left + side + 6.5, left + side + rows_height + 1.6)
+    notes = _wrapped([*describe_baseline(report), *describe_shared(report)], left + side + 6.5)
+    recordings = [(shorten(name), *more) for name, *more in recording_rows(report)]
+    below = 0.6 + 0.24 * (1 + len(recordings)) if recordings else 0.0
+    top = 1.35 + 0.2 * len(notes)
+    figure, save = new_figure(left + side + 6.5, top + left + side + rows_height + below + 0.25)
     width, height = figure.get_size_inches()
 
     def place(x, y, w, h):
@@ -56,9 +69,11 @@ def draw_evaluation(path: str, report: dict[str, Any]) -> None:
         return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
 
     title = f"{report['checkpoint']} on the {report['split']} clips"
-    x, top = 0.3 / width, 1.35
+    x = 0.3 / width
     draw_text(figure, x, 1 - 0.3 / height, title, fontsize=13, fontweight="bold", va="top")
     draw_text(figure, x, 1 - 0.65 / height, headline(report), fontsize=9, va="top")
+    for number, line in enumerate(notes):
+        draw_text(figure, x, 1 - (0.85 + 0.2 * number) / height, line, fontsize=9, va="top")
     _draw_confusion(place(left, top, side, side), np.array(report["confusion_matrix"]), names)
     _draw_reliability(place(left + side + 1.2, top, 3.4, 3.2), report)
     y = top + side + left + 0.1
@@ -68,7 +83,26 @@ def draw_evaluation(path: str, report: dict[str, Any]) -> None:
     axes = place(0.5 * width, y, 0.5 * width - 0.3, rows_height)
     header = ("clip", "is", "taken for", "probability")
     _draw_table(axes, "Mistakes, the surest first", header, _mistake_rows(report), rows_height)
+    if recordings:
+        axes = place(0.3, y + rows_height, 0.5 * width - 0.5, below)
+        titles = ("recording", "clips", "accuracy")
+        _draw_table(axes, "Recordings, the worst first", titles, recordings, below)
     save(path)
+
+
+def _wrapped(lines, width):
+    """Lines in a font of 9 points, broken to fit on a page of so many inches."""
+    canvas = FigureCanvasAgg(Figure(dpi=100))
+    measure, font = canvas.get_renderer().get_text_width_height_descent, FontProperties(size=9)
+    wrapped = []
+    for line in lines:
+        letters = 200
+        while any(
+            measure(part, font, False)[0] > (width - 0.6) * 100 for part in textwrap.wrap(line, letters)
+        ):
+            letters -= 5
+        wrapped += textwrap.wrap(line, letters)
+    return wrapped
 
 
 def _class_rows(report, names):

@@ -11,10 +11,13 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn import metrics
 
+from vidclass.console import count as counted
 from vidclass.console import printable
 
 BINS = 10  # of the reliability diagram
 MISTAKES = 15  # named in a report
+# What logistic regression sees of a clip, see baseline.py: {key in the report: name}.
+BASELINES = {"average": "average over time", "average_deviation_step": "average, deviation and step"}
 
 
 @dataclass(frozen=True)
@@ -122,3 +125,22 @@ def headline(report: dict[str, Any]) -> str:
         f"to {high:.3f}; always answering the commonest class would give "
         f"{report['commonest_class_share']:.3f})"
     )
+
+
+def describe_baseline(report: dict[str, Any]) -> list[str]:
+    """What a report says of the baseline, as lines: its accuracies, and whether the network does worse. No
+    lines without a baseline."""
+    baseline = report.get("baseline")
+    if not baseline:
+        return []
+    shown = ", ".join(f"{baseline[key]['accuracy']:.3f} ({name})" for key, name in BASELINES.items())
+    lines = [f"Logistic regression on the same features: {shown}"]
+    best = max((baseline[key] for key in BASELINES), key=lambda scores: scores["accuracy"])
+    if best["accuracy"] > report["accuracy"]:
+        clips = counted(report["clips"], "clip")
+        chance = f"; with {clips} that may be chance" if best["p_value"] > 0.05 else ""
+        lines.append(
+            f"The network does worse than logistic regression: {report['accuracy']:.3f} against "
+            f"{best['accuracy']:.3f}{chance}"
+        )
+    return lines
