@@ -19,7 +19,8 @@ import numpy as np
 from vidclass.console import print
 from vidclass.dataset.data_file import SPLITS, Clip, choose_classes, command, data_file, read_data_file
 from vidclass.dataset.frames_note import frame_path, read_frames_note
-from vidclass.dataset.groups import group_clips, take_share
+from vidclass.dataset.groups import find_origins, group_clips, group_of, take_share
+from vidclass.dataset.validation import divide, group_by_origin, single_clip, single_groups
 from vidclass.text import class_lines
 
 
@@ -87,28 +88,78 @@ class DataSet:
         return train, test
 
     def split_train_validation(
-        self, validation_split: float = 0.2, seed: int = 0, group: bool = False
+        self, validation_split: float = 0.2, seed: int = 0, group: bool | None = None
     ) -> tuple[list[Clip], list[Clip]]:
         """(clips to train on, clips to validate on): the training split divided within each class, at random.
 
         validation_split: the share to validate on; of each class at least one clip lands on either side.
-        group: clips of one group (see group_of) land on the same side, in classes whose names tell more than
-        one. Raises ValueError if a class has fewer than two clips.
+        group: None holds out whole recordings or stretches where clips.csv or UCF101's names tell them, see
+        validation.group_by_origin, for all classes together; where nothing tells any, single clips. True:
+        whole groups by name (see group_of), in classes whose names tell more than one. False: single clips.
+        Raises ValueError if a class has fewer than two clips, or clips.csv is damaged.
         """
+        clips = self._check_trainable()
+        origins = find_origins(self.data_dir, clips) if group is None else {}
+        if origins:
+            shares = (validation_split, 1 - validation_split)
+            part = divide(clips, group_by_origin(self._by_class(), origins), shares, seed)
+            return [clip for clip in clips if part[clip]], [clip for clip in clips if not part[clip]]
         random = np.random.default_rng(seed)
-        for problem in self.too_few_clips():
-            raise ValueError(problem)
         train: list[Clip] = []
         validation: list[Clip] = []
-        singly = self.ungrouped_classes() if group else self.classes
-        for name in self.classes:
-            clips = [row for row in self.data if row.split == "train" and row.class_name == name]
+        singly = self.ungrouped_classes(group=True) if group else self.classes
+        for name, clips in self._by_class().items():
             parts = [[clip] for clip in clips] if name in singly else list(group_clips(clips).values())
             shuffled = [parts[i] for i in random.permutation(len(parts))]
             held_out = set(share := take_share(shuffled, validation_split * len(clips)))
             validation += share
             train += [clip for clip in clips if clip not in held_out]
         return train, validation
+
+    def split_folds(
+        self, folds: int, seed: int = 0, group: bool | None = None
+    ) -> list[tuple[list[Clip], list[Clip]]]:
+        """(clips to train on, clips to validate on) of each fold: every training clip validates in one fold.
+
+        group: what stays whole, as in split_train_validation. In every fold each class has a clip to train
+        on, and one to validate on. A class with fewer groups than folds has each in a fold of its own, and no
+        clip to validate on in the others; with one group only it is divided by single clips. Raises
+        ValueError if a class has fewer clips than there are folds, or fewer than two, if folds is below 2,
+        or if clips.csv is damaged.
+        """
+        clips, classes = self._check_trainable(), self._by_class()
+        name = min(classes, key=lambda name: len(classes[name]))
+        if not 2 <= folds <= len(classes[name]):
+            raise ValueError(
+                f"{folds} folds are not possible: class {name} has {len(classes[name])} usable training "
+                f"clips; give 2 to {len(classes[name])} folds, or add clips to "
+                f"{os.path.join(self.data_dir, 'train', name)}"
+            )
+        if group is None:
+            groups = group_by_origin(classes, find_origins(self.data_dir, clips))
+        else:
+            singly = self.ungrouped_classes(group=True) if group else self.classes
+            names = {clip: (group_of(clip.name), "") for clip in clips}
+            groups = {c: single_clip(c) if c.class_name in singly else names[c] for c in clips}
+        part = divide(clips, groups, [1 / folds] * folds, seed)
+        return [
+            ([clip for clip in clips if part[clip] != fold], [clip for clip in clips if part[clip] == fold])
+            for fold in range(folds)
+        ]
+
+    def _by_class(self) -> dict[str, list[Clip]]:
+        """{class: its training clips}, in the order of .classes."""
+        classes: dict[str, list[Clip]] = {name: [] for name in self.classes}
+        for row in self.data:
+            if row.split == "train":
+                classes[row.class_name].append(row)
+        return classes
+
+    def _check_trainable(self) -> list[Clip]:
+        """The training clips, class by class. Raises ValueError if a class has fewer than two."""
+        for problem in self.too_few_clips():
+            raise ValueError(problem)
+        return [clip for clips in self._by_class().values() for clip in clips]
 
     def too_few_clips(self) -> list[str]:
         """Messages about the classes that have too few clips to train with."""
@@ -121,17 +172,18 @@ class DataSet:
             if counts[name] < 2
         ]
 
-    def ungrouped_classes(self) -> list[str]:
-        """The classes whose training clips' names tell no groups: all are in one, or each is in its own."""
-        groups = {
-            name: group_clips([row for row in self.data if row.split == "train" and row.class_name == name])
-            for name in self.classes
-        }
-        return [
-            name
-            for name, parts in groups.items()
-            if len(parts) == 1 or all(len(p) == 1 for p in parts.values())
-        ]
+    def ungrouped_classes(self, group: bool | None = None) -> list[str]:
+        """The classes that split_train_validation splits by single clips though it was told to keep groups
+        whole. group None: those whose clips are of one stretch, or of one group of UCF101's. True: those
+        whose clips' names tell no groups: all are in one, or each is in its own."""
+        classes = self._by_class()
+        if group is None:
+            training_clips = [clip for clips in classes.values() for clip in clips]
+            return single_groups(classes, find_origins(self.data_dir, training_clips))
+        if not group:
+            return []
+        sizes = {name: [len(part) for part in group_clips(clips).values()] for name, clips in classes.items()}
+        return [name for name, parts in sizes.items() if len(parts) == 1 or max(parts) == 1]
 
     def get_frames_for_sample(self, row: Sequence) -> list[str]:
         """Paths of all frames of a clip, in order. row: a Clip, or any sequence of the CSV's four columns."""

@@ -36,7 +36,9 @@ class TrainOptions:
     model: str = "lstm"  # one of MODELS
     units: int | None = None  # width of the recurrent layer; None: the model's default
     validation_split: float = 0.2  # share of the training clips held out to tell when to stop
-    group: bool = False  # hold out whole groups of clips, see DataSet.split_train_validation
+    # What is held out, see DataSet.split_train_validation. None: whole recordings or stretches, or as the
+    # checkpoint to resume did. True: whole groups by name. False: single clips.
+    group: bool | None = None
     epochs: int = 1000  # at most
     batch_size: int = 16  # clips per training step
     seed: int = 0  # of the validation split, the first weights and the order of the clips
@@ -53,6 +55,8 @@ class TrainOptions:
         check_count("--epochs", self.epochs)
         check_count("--batch-size", self.batch_size)
         check_count("--seed", self.seed, least=0)
+        if self.group is not None and not isinstance(self.group, bool):
+            raise UsageError(f"group={self.group!r}: expected None, True or False")
         if self.resume is not None and not isinstance(self.resume, (str, os.PathLike)):
             raise UsageError(f"resume={self.resume!r}: expected the name of a checkpoint")
         least, most = LIMITS["units"]
@@ -116,7 +120,7 @@ def train(
     dataset = DataSet(*arguments, options.data_dir)  # decoding may have corrected numbers of frames
     identity = features_id(inception_id, options.precision)
     store = fetch_sequences(dataset, identity, options.sequences_url, options.quiet)
-    plan = preparation.complete_plan(plan, dataset, options)
+    plan = preparation.complete_plan(plan, dataset)
 
     import_keras(and_tensorflow=True)  # in which Keras writes TensorBoard's logs
     from keras.utils import set_random_seed
@@ -183,9 +187,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--group",
-        action="store_true",
-        help="hold out whole groups of clips, which their names tell: v_Punch_g03_c01 is of group g03, "
-        "match2_17 of match2_",
+        action=argparse.BooleanOptionalAction,
+        help="hold out whole groups of clips by name alone: v_Punch_g03_c01 is of group g03, match2_17 of "
+        "match2_; --no-group: single clips (default: whole recordings or stretches, where clips.csv or "
+        "names like v_Punch_g03_c01 tell them)",
     )
     at_least_one = cli.at_least(1)
     add("--epochs", type=at_least_one, default=defaults.epochs, help="at most (default: %(default)s)")

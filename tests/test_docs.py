@@ -145,7 +145,8 @@ def is_parsed(script):
 
 
 def options_of(help_text):
-    return set(re.findall(rf"^  (?:-\w, )?({OPTION})", help_text, re.MULTILINE))
+    lines = re.findall(rf"^  (?:-\w, )?({OPTION}(?:, {OPTION})*)", help_text, re.MULTILINE)
+    return {option for line in lines for option in re.findall(OPTION, line)}  # --group, --no-group
 
 
 def documented(command):

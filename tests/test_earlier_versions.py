@@ -14,6 +14,8 @@ import shutil
 import pytest
 from conftest import ROOT, run
 
+from vidclass.training.checkpoint import Checkpoint
+
 GOLDEN = os.path.join(ROOT, "tests", "golden", "7bdb35d")
 CUT_FROM = "/tmp/e/recording.mp4"  # where the recording lay then; clips.csv says so
 
@@ -88,8 +90,12 @@ def test_train_takes_the_sequences_that_are_there(earlier):
     before = state(earlier, "*.npy")
     assert len(before) == 8
     arguments = 4, 2, 75, 75, "--weights", "random", "--units", 2, "--epochs", 2
-    printed = run_well(earlier, "train.py", *arguments)
-    assert "4 clips to train on, 2 to validate on, 2 to test on" in printed and "Test accuracy" in printed
+    result = run(earlier, "train.py", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "4 clips to train on, 2 to validate on, 2 to test on" in result.stdout
+    assert "Test accuracy" in result.stdout
+    warning = "The training clips of Colour, Grey come from one stretch or one group each"
+    assert result.stderr.count(warning) == 1
     assert state(earlier, "*.npy") == before
 
 
@@ -97,6 +103,8 @@ def test_a_training_goes_on(earlier):
     arguments = 4, 2, 75, 75, "--weights", "random", "--units", 2, "--epochs", 9
     printed = run_well(earlier, "train.py", *arguments, "--resume")
     assert "Epoch 8/9" in printed and "Epoch 7/9" not in printed
+    with Checkpoint(earlier / "data/checkpoints/lstm-features.hdf5") as file:
+        assert file.metadata.training["group"] is False  # as it was then, whatever is the default now
 
 
 def test_cutting_the_recording_again_keeps_the_clips(earlier):

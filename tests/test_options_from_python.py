@@ -31,6 +31,8 @@ from vidclass.recording.results import ResultFiles
         (lambda: TrainOptions(epochs="3"), "--epochs"),
         (lambda: TrainOptions(resume=True), "resume"),
         (lambda: TrainOptions(model="conv"), "--model"),
+        (lambda: TrainOptions(group="g03"), "group='g03'"),
+        (lambda: TrainOptions(group=1), "group=1"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(make, option):

@@ -248,7 +248,8 @@ def test_resuming_with_other_options_is_refused(copy, keras_2_checkpoint):
         ((*ARTICLE_ARGUMENTS, "--seed", 5), "--seed 0, not 5"),
         ((*ARTICLE_ARGUMENTS, "--units", 9), "--units 64, not 9"),
         ((*ARTICLE_ARGUMENTS, "--model", "gru"), "--model lstm, not gru"),
-        ((*ARTICLE_ARGUMENTS, "--group"), "--group False, not True"),
+        ((*ARTICLE_ARGUMENTS, "--group"), "(neither --group nor --no-group), not --group; give the same"),
+        ((*ARTICLE_ARGUMENTS, "--no-group"), "(neither --group nor --no-group), not --no-group"),
     ):
         result = run(copy, "train.py", *arguments, "--weights", "random", "--resume")
         assert_one_line_error(result, 2, "data/checkpoints/lstm-features.hdf5 was trained with", mentions)

@@ -1,6 +1,7 @@
 """data.py: the CSV, classes, splits, and where things lie."""
 
 import csv
+import itertools
 import json
 import tempfile
 
@@ -213,12 +214,33 @@ def test_groups_stay_on_one_side(sizes, share, seed):
         ]
         held_out = sum(row.class_name == "b" for row in validation)
         assert 1 <= held_out <= 9 and abs(held_out - 10 * share) <= 1  # one group: split singly
-        if "a" not in dataset.ungrouped_classes():
+        if "a" not in dataset.ungrouped_classes(group=True):
             assert not groups[0] & groups[1] and all(groups)
             # As near to the wanted share as one more or one fewer of its groups could bring it.
             count = sum(row.class_name == "a" for row in validation)
             assert abs(count - share * len(names)) <= max(*sizes, 1)
         assert (train, validation) == dataset.split_train_validation(share, seed, group=True)
+
+
+@pytest.mark.parametrize(
+    "group, expected",
+    [
+        (False, "A g01_c2 g02_c1 g03_c2 g00_c1 B g01_c2 g03_c2 g02_c1 g01_c1 C train_2 train_4"),
+        (True, "A g00_c1 g00_c2 g00_c3 B g03_c1 g03_c2 g03_c3 C train_5 train_0"),
+    ],
+)
+def test_the_split_is_that_of_earlier_checkpoints(tmp_path, group, expected):
+    """What commit e70ba5c held out, whatever clips.csv says."""
+    names = [f"v_x_g{number:02d}_c{i}" for number in range(4) for i in (1, 2, 3)]
+    rows = [("train", letter, name, 50) for letter in "AB" for name in names]
+    write_data_file(tmp_path, rows + [("train", "C", f"C_train_{i}", 50) for i in range(6)])
+    (tmp_path / "clips.csv").write_text("train,C,C_train_2,/v/match.mp4,0,0,50\n")
+    validation = DataSet(data_dir=tmp_path).split_train_validation(0.3, 7, group)[1]
+    held_out = [
+        f"{letter} {' '.join(row.name.removeprefix('v_x_').removeprefix('C_') for row in part)}"
+        for letter, part in itertools.groupby(validation, lambda row: row.class_name)
+    ]
+    assert " ".join(held_out) == expected
 
 
 def test_classes_whose_names_tell_no_groups(tmp_path):
@@ -234,7 +256,7 @@ def test_classes_whose_names_tell_no_groups(tmp_path):
             for clip in clips
         ],
     )
-    assert DataSet(data_dir=tmp_path).ungrouped_classes() == ["one", "single"]
+    assert DataSet(data_dir=tmp_path).ungrouped_classes(group=True) == ["one", "single"]
 
 
 def test_clips_in_both_splits(tmp_path):

@@ -19,6 +19,7 @@ SCRIPTS = {
         "gru",
         "--units",
         "--group",
+        "--no-group",
         "--epochs",
         "--seed",
         "--resume",

@@ -25,6 +25,8 @@ GOOD = Metadata(
 def test_what_is_usual_can_be_written():
     check_writable(GOOD)
     check_writable(replace(GOOD, seq_length=8192, units=65536, clip_seconds=1))
+    for group in (None, True, False):
+        check_writable(replace(GOOD, training={**GOOD.training, "group": group}))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,7 @@ def test_what_is_usual_can_be_written():
         ({"class_names": ["x" * 300, "B"]}, "another name"),
         ({"class_names": [str(number) for number in range(5000)]}, "give fewer classes"),
         ({"training": {**GOOD.training, "seed": -1}}, "training"),
+        ({"training": {**GOOD.training, "group": "g03"}}, "training"),
     ],
 )
 def test_what_could_not_be_read_is_not_written(changes, cure):

@@ -147,7 +147,7 @@ def _check_training(validation_split, seed, batch_size, group, **others):
         and type(seed) is int
         and seed >= 0
         and type(batch_size) is int
-        and type(group) is bool
+        and (group is None or type(group) is bool)
         and all(value is None or type(value) in (bool, int, float, str) for value in others.values())
     ):
         raise Unsound("training")

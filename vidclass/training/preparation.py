@@ -14,6 +14,11 @@ from vidclass.training.checkpoint import Checkpoint, find_checkpoint
 from vidclass.training.metadata import LONGEST_NAME, MODELS, Metadata, check_writable, printable_name
 
 ASSUMED_FPS = 25  # the article's, where the length of the clips in seconds was not noted
+GROUPING = {
+    None: "recordings or stretches (neither --group nor --no-group)",
+    True: "--group",
+    False: "--no-group",
+}
 SHOWN = 3  # clips in both splits that are named
 
 
@@ -60,20 +65,22 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
         },
     )
     check_writable(metadata)
-    resume = resumed_clips = None
+    resume, before = None, {}
     if options.resume:
         resume = find_checkpoint(options.resume, options.data_dir)
-        resumed_clips = _check_resumable(resume, metadata)
-    splits = _choose_splits(dataset, options)
+        before = _check_resumable(resume, metadata)
+        training = {**(metadata.training or {}), "group": before["group"]}
+        metadata = replace(metadata, training=training)
+    splits = _choose_splits(dataset, metadata.training)
     _print_sizes(splits)
-    _warn_of_splits(dataset, splits, options.group)
-    return Plan(metadata, splits, resume, resumed_clips)
+    _warn_of_splits(dataset, splits, metadata.training)
+    return Plan(metadata, splits, resume, before.get("clips"))
 
 
-def complete_plan(plan: Plan, dataset: Any, options: Any) -> Plan:
+def complete_plan(plan: Plan, dataset: Any) -> Plan:
     """The Plan with what is known after the extraction: which clips have features, and how long they last.
     dataset: a DataSet whose .data are these clips."""
-    splits = _choose_splits(dataset, options)
+    splits = _choose_splits(dataset, plan.metadata.training)
     if splits != plan.splits:
         _print_sizes(splits)
     names = repr(sorted(splits.train)).encode(errors="replace")
@@ -94,12 +101,14 @@ def complete_plan(plan: Plan, dataset: Any, options: Any) -> Plan:
 
 def _check_resumable(path, wanted):
     """Raises UsageError unless a checkpoint was trained as its Metadata `wanted` say, ValueError if no
-    training can go on from it. Returns what identifies the clips that it was trained on."""
+    training can go on from it. Returns what it says of its training. Where `wanted` don't say which groups
+    are held out, the checkpoint does."""
     with Checkpoint(path) as file:
         found = file.metadata
         if found is None or found.training is None or found.val_loss is None:
             raise ValueError(f"{path}: has no training state: cannot resume; give a checkpoint of train.py")
-        options = [(f"--{key.replace('_', '-')}", key) for key in wanted.training]
+        options = [(f"--{key.replace('_', '-')}", key) for key in wanted.training if key != "group"]
+        group, wanted_group = found.training["group"], wanted.training["group"]
         for what, before, now in (
             ("classes", found.class_names, wanted.class_names),
             ("sequence length", found.seq_length, wanted.seq_length),
@@ -108,17 +117,20 @@ def _check_resumable(path, wanted):
             ("--model", found.model, wanted.model),
             ("--units", found.units, wanted.units),
             *((option, found.training.get(key), wanted.training[key]) for option, key in options),
+            ("validation by", GROUPING[group], GROUPING[group if wanted_group is None else wanted_group]),
         ):
             if before != now:
                 raise UsageError(
                     f"{path} was trained with {what} {before}, not {now}; give the same to go on from it"
                 )
         file.check_optimizer()
-        return found.training.get("clips")
+        return found.training
 
 
-def _choose_splits(dataset, options):
-    train, validation = dataset.split_train_validation(options.validation_split, options.seed, options.group)
+def _choose_splits(dataset, training):
+    train, validation = dataset.split_train_validation(
+        training["validation_split"], training["seed"], training["group"]
+    )
     return Splits(train, validation, dataset.split_train_test()[1])
 
 
@@ -127,13 +139,20 @@ def _print_sizes(splits):
     print(f"{count(train, 'clip')} to train on, {validation} to validate on, {test} to test on")
 
 
-def _warn_of_splits(dataset, splits, group):
+def _warn_of_splits(dataset, splits, training):
     """Prints why the accuracy on these splits may mean less than it seems to."""
-    ungrouped = dataset.ungrouped_classes() if group else []
-    if ungrouped:
+    ungrouped = dataset.ungrouped_classes(training["group"])
+    if ungrouped and training["group"]:
         print(
             f"--group: the clip names of {', '.join(ungrouped)} tell no groups; their validation clips are "
             f"chosen singly",
+            file=sys.stderr,
+        )
+    elif ungrouped:
+        print(
+            f"The training clips of {', '.join(ungrouped)} come from one stretch or one group each; their "
+            f"validation clips are chosen singly, and the validation accuracy may be too high: add clips of "
+            f"other recordings",
             file=sys.stderr,
         )
     shared = find_shared_clips(dataset.data_dir, dataset.data)
