@@ -120,7 +120,12 @@ def choose_clips(dataset: Any, split: str, metadata: Any, saved_model: str) -> l
     training = metadata and metadata.training
     if split == "test":
         clips = test_clips
-    elif training:
+    elif training and training.get("folds") and split == "validation":
+        raise UsageError(
+            f"{saved_model} was trained with --folds: each training clip has taught some of its networks and "
+            f"validated another; see {os.path.join(dataset.data_dir, 'reports')}, *-cross-validation.png"
+        )
+    elif training and not training.get("folds"):
         parts = dataset.split_train_validation(
             training["validation_split"], training["seed"], training["group"]
         )

@@ -1,18 +1,24 @@
 """The networks that classify a sequence of features."""
 
+import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from keras import Model, Sequential, backend, layers, optimizers
 
 from vidclass.features.identity import FEATURES_LENGTH
+from vidclass.training import branches
+from vidclass.training.batches import FeatureStatistics
 from vidclass.training.calibration import apply_temperature
 from vidclass.training.checkpoint import Checkpoint, write_checkpoint
 from vidclass.training.fast_lstm import LSTM
-from vidclass.training.metadata import MODELS, Metadata
+from vidclass.training.metadata import MODELS, Metadata, newest_network
 
 ARTICLE_DENSE = 512  # width of the hidden layer after the article's LSTM
+ARGUMENTS = ("nb_classes", "model", "seq_length", "features_length", "units")  # of __init__, in a checkpoint
 
 
 class ResearchModel:
@@ -23,8 +29,10 @@ class ResearchModel:
     path or opened, whose weights to take. units: width of the recurrent layer (None: see MODELS). seq_length
     None: sequences of any length (the article's network).
 
-    .model: the keras.Model. .metadata: Metadata of the checkpoint it was loaded from, or None. .temperature:
-    see predict.
+    .model: the keras.Model. .trainer: the keras.Model to fit, of the same layers and optimizer; .model itself
+    where that learns as a whole. .metadata: Metadata of the checkpoint it was loaded from, or None.
+    .temperature: see predict. .members: networks of which it is the mean, see mean_of. .parts: the networks,
+    and their branches, of which .model is the mean.
     """
 
     def __init__(
@@ -43,18 +51,34 @@ class ResearchModel:
         self.seq_length = seq_length
         self.features_length = features_length
         self.units = units or MODELS[model]
-        self.dense = ARTICLE_DENSE if model == "article" else 0
-        if model == "article" and isinstance(saved_model, Checkpoint):
-            self.dense = saved_model.arguments["dense"] or ARTICLE_DENSE
         self.metadata: Metadata | None = None
         self._path: str | os.PathLike | None = None
         self.temperature = 1.0
-        self.model = self._build_article(bool(saved_model)) if model == "article" else self._build()
-        if isinstance(saved_model, Checkpoint):
-            self._take(saved_model)
-        elif saved_model:
-            with Checkpoint(saved_model) as file:
+        with contextlib.ExitStack() as stack:
+            file = saved_model
+            if file is not None and not isinstance(file, Checkpoint):
+                file = stack.enter_context(Checkpoint(file))
+            found = file.arguments if file else {}
+            self.dense = (found.get("dense") or ARTICLE_DENSE) if model == "article" else 0
+            self.network = found.get("network", newest_network(model, seq_length))
+            self.members = found.get("members", 1)
+            self.model, self.trainer = self._build(is_replaced=file is not None)
+            if file:
                 self._take(file)
+
+    @classmethod
+    def mean_of(cls, members: "Sequence[ResearchModel]") -> "ResearchModel":
+        """A network whose probabilities are the mean of those of some networks of one kind, of which each has
+        one member itself."""
+        first = members[0]
+        mean = cls.__new__(cls)
+        mean.__dict__.update(first.__dict__, members=len(members), metadata=None, temperature=1.0, _path=None)
+        mean.model, mean.trainer = mean._build(is_replaced=True)
+        parts = [part for one in members for part in one.parts]
+        for place, part in zip(mean.parts, parts, strict=True):
+            place.set_weights(part.get_weights())
+        mean.set_branch_weights(np.concatenate([one.branch_weights for one in members]) / len(members))
+        return mean
 
     @classmethod
     def load(cls, path: str | os.PathLike, optimizer: bool = False) -> "ResearchModel":
@@ -64,8 +88,7 @@ class ResearchModel:
         ValueError, naming the file, if it is not a checkpoint, of another model, or gives no probabilities.
         """
         with Checkpoint(path) as file:
-            arguments = {name: value for name, value in file.arguments.items() if name != "dense"}
-            model = cls(**arguments, saved_model=file)
+            model = cls(**{name: file.arguments[name] for name in ARGUMENTS}, saved_model=file)
             if optimizer:
                 file.load_optimizer_into(model.model)
         # Weights can be finite and too large all the same. A trial, before hours of work go into the
@@ -90,6 +113,23 @@ class ResearchModel:
             )
         return apply_temperature(probabilities, self.temperature)
 
+    def predict_branches(self, sequences: np.ndarray) -> np.ndarray:
+        """Probabilities of each branch of the network, float32 (branches, n, nb_classes); one branch where
+        it learns as a whole."""
+        return np.stack(self.trainer.predict_on_batch(sequences)).reshape(-1, len(sequences), self.nb_classes)
+
+    @property
+    def branch_weights(self) -> np.ndarray:
+        """How much each branch counts, float32 (branches,)."""
+        if len(self.parts) == 1:
+            return np.ones(1, np.float32)
+        return self.model.get_layer(branches.WEIGHTS).get_weights()[0][:, 0]
+
+    def set_branch_weights(self, weights: np.ndarray) -> None:
+        """Sets how much each branch counts, (branches,), 1 in all."""
+        if len(self.parts) > 1:
+            self.model.get_layer(branches.WEIGHTS).set_weights([np.reshape(weights, (-1, 1))])
+
     def save(self, path: str | os.PathLike, metadata: Metadata) -> None:
         """Writes the checkpoint, whole or not at all. What metadata say of the network is filled in."""
         write_checkpoint(
@@ -100,62 +140,63 @@ class ResearchModel:
                 model=self.name,
                 units=self.units,
                 dense=self.dense,
+                network=self.network,
+                members=self.members,
                 features_length=self.features_length,
                 temperature=self.temperature,
             ),
         )
 
-    def set_normalization(self, mean: np.ndarray, variance: np.ndarray) -> None:
-        """Tells a network that standardises its features their statistics, each (features_length,). The
-        article's network doesn't.
+    def set_normalization(self, statistics: FeatureStatistics) -> None:
+        """Tells a network that standardises its features their statistics. The article's network doesn't.
 
         InceptionV3's features differ in scale by a factor of 25 between one set of weights and another.
         """
-        for layer in self.model.layers:
+        for layer in self.model._flatten_layers():
             if isinstance(layer, layers.Normalization):
+                mean, variance = getattr(statistics, layer.name)
                 # A feature that hardly ever varies would be blown up to noise.
                 floor = 0.01 * np.median(variance[variance > 0]) if np.any(variance > 0) else 1.0
                 layer.set_weights([mean, np.maximum(variance, floor), np.array(0)])
                 layer.finalize_state()
 
-    def _build(self):
+    def _build(self, is_replaced):
+        """(the network, what is trained of it). is_replaced: its first weights don't matter."""
         sequence = layers.Input((self.seq_length, self.features_length))
-        frames = layers.Normalization()(sequence)  # see set_normalization
-        # Features are dropped from all frames of a clip: noise from frame to frame would drown what changes.
-        frames = layers.SpatialDropout1D(0.5)(frames)
-        # Few clips and 2048 features: a narrow projection overfits less than a wide recurrent layer.
-        # What a frame shows and how it differs from the clip's mean are projected apart: what stays the same
-        # drowns the rest, too.
-        change = layers.Subtract()([frames, layers.GlobalAveragePooling1D(keepdims=True)(frames)])
-        frames = layers.Concatenate()([layers.Dense(self.units)(frames), layers.Dense(self.units)(change)])
-        recurrent = (layers.GRU if self.name == "gru" else LSTM)(
-            self.units, return_sequences=True, return_state=True
-        )
-        if self.name == "bilstm":
-            recurrent = layers.Bidirectional(recurrent)
-        outputs, *states = recurrent(frames)
-        # Of each direction; an LSTM's carry follows it.
-        hidden = states if self.name == "gru" else states[::2]
-        # The mean over time weighs all frames alike; the hidden state at the end depends on their order.
-        summary = layers.Concatenate()([layers.GlobalAveragePooling1D()(outputs), *hidden])
-        summary = layers.Dropout(0.5)(summary)
-        model = Model(sequence, layers.Dense(self.nb_classes, activation="softmax")(summary))
-        return _compile(model, optimizers.Adam(1e-3))
+        rate: Any = 1e-3
+        if self.name == "article":
+            self.parts = [self._build_article(is_replaced) for _ in range(self.members)]
+            rate = optimizers.schedules.InverseTimeDecay(
+                1e-5, decay_steps=1, decay_rate=1e-6
+            )  # the article's
+        else:
+            self.parts = [branch for _ in range(self.members) for branch in self._build_branches()]
+        optimizer = optimizers.Adam(rate)
+        if len(self.parts) == 1:
+            return (_compile(self.parts[0], optimizer),) * 2
+        probabilities = [part(sequence) for part in self.parts]
+        model = _compile(Model(sequence, branches.weighted_mean(probabilities, self.nb_classes)), optimizer)
+        return model, _compile(branches.BranchTraining(sequence, probabilities), optimizer)
 
-    def _build_article(self, replaced):
-        """replaced: the first weights don't matter; orthogonal ones of 2048 units take seconds to find."""
-        model = Sequential(
+    def _build_branches(self):
+        """Models of the branches of one member."""
+        sequence = layers.Input((self.seq_length, self.features_length))
+        recurrent = sequence, self.nb_classes, self.name, self.units
+        probabilities = [branches.content(*recurrent)]
+        if self.network == 2:
+            probabilities += [branches.change(*recurrent), branches.summary(sequence, self.nb_classes)]
+        return [Model(sequence, one) for one in probabilities]
+
+    def _build_article(self, is_replaced):
+        return Sequential(
             [
                 layers.Input((self.seq_length, self.features_length)),
-                LSTM(self.units, dropout=0.5, recurrent_initializer="zeros" if replaced else "orthogonal"),
+                # Orthogonal weights of 2048 units take seconds to find.
+                LSTM(self.units, dropout=0.5, recurrent_initializer="zeros" if is_replaced else "orthogonal"),
                 layers.Dense(self.dense, activation="relu"),
                 layers.Dropout(0.5),
                 layers.Dense(self.nb_classes, activation="softmax"),
             ]
-        )
-        return _compile(
-            model,
-            optimizers.Adam(optimizers.schedules.InverseTimeDecay(1e-5, decay_steps=1, decay_rate=1e-6)),
         )
 
 

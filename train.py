@@ -16,7 +16,7 @@ from typing import Any
 
 from extract_features import ExtractionJob, extract_features
 from vidclass import cli, locking
-from vidclass.console import print
+from vidclass.console import count, print
 from vidclass.errors import PRECISIONS, UsageError, check_choice, check_count
 from vidclass.keras_loading import import_keras
 from vidclass.training.metadata import LIMITS, MODELS
@@ -39,6 +39,7 @@ class TrainOptions:
     # What is held out, see DataSet.split_train_validation. None: whole recordings or stretches, or as the
     # checkpoint to resume did. True: whole groups by name. False: single clips.
     group: bool | None = None
+    folds: int = 1  # networks, each validated on another part of the training clips, whose mean is taken
     epochs: int = 1000  # at most
     batch_size: int = 16  # clips per training step
     seed: int = 0  # of the validation split, the first weights and the order of the clips
@@ -59,11 +60,17 @@ class TrainOptions:
             raise UsageError(f"group={self.group!r}: expected None, True or False")
         if self.resume is not None and not isinstance(self.resume, (str, os.PathLike)):
             raise UsageError(f"resume={self.resume!r}: expected the name of a checkpoint")
+        check_count("--folds", self.folds)
         least, most = LIMITS["units"]
         for is_valid, problem in (
             (self.units is None or least <= self.units <= most, f"--units is not {least} to {most}"),
             (0 < self.validation_split < 1, "--validation-split is not between 0 and 1"),
             (self.seed <= LARGEST_SEED, f"--seed is not 0 to {LARGEST_SEED}"),
+            (self.folds <= LIMITS["members"][1], f"--folds is not 1 to {LIMITS['members'][1]}"),
+            (
+                self.folds == 1 or self.resume is None,
+                "--resume goes on from one network, --folds trains several: leave one of them out",
+            ),
         ):
             if not is_valid:
                 raise UsageError(problem)
@@ -85,9 +92,12 @@ class TrainResult:
     """What train did."""
 
     checkpoint: str  # path of the best
-    history: dict[str, list]  # loss, accuracy, val_loss, val_accuracy of each epoch of this run
+    # loss, accuracy, val_loss, val_accuracy of each epoch of this run, of the last fold if there are several
+    history: dict[str, list]
     report: dict[str, Any] | None  # on the test clips, see metrics.compute_metrics; None without any
     failed: int  # clips left out because their frames could not be read
+    # On the training clips, each classified by the network of the fold that it validates; None without folds.
+    cross_validation: dict[str, Any] | None = None
 
     @property
     def test_accuracy(self) -> float | None:
@@ -123,39 +133,85 @@ def train(
     plan = preparation.complete_plan(plan, dataset)
 
     import_keras(and_tensorflow=True)  # in which Keras writes TensorBoard's logs
-    from keras.utils import set_random_seed
+    from vidclass.training import evaluation
 
+    # Fit and calibrate.
+    fit = _train_folds if options.folds > 1 else _train_once
+    network, checkpoint, history, cross_validation = fit(store, plan, options)
+
+    # Evaluate.
+    report, test_clips = None, plan.folds[0].test
+    if test_clips:
+        asked = (store, test_clips, options.baseline, options.quiet)
+        report = evaluation.report_on(network, evaluation.Evaluation(checkpoint, "test", *asked))
+    else:
+        print("No test clips: nothing tells how well this model does on clips it has not seen")
+    return TrainResult(checkpoint, history, report, failed, cross_validation)
+
+
+def _train_once(store, plan, options):
+    """(the best network, its checkpoint, the history, None) of a training with one validation split."""
     from models import ResearchModel
-    from vidclass.training import batches, devices, evaluation, figures, loop
+    from vidclass.training import evaluation, loop
 
-    # Fit.
-    set_random_seed(options.seed)
-    sequences = preparation.Splits(*(batches.ClipSequences(store, clips) for clips in plan.splits))
-    with devices.share_among(options.devices) as count:
-        if plan.resume:
-            network = ResearchModel.load(plan.resume, optimizer=True)
-        else:
-            network = ResearchModel(len(dataset.classes), options.model, seq_length, units=options.units)
-            network.set_normalization(*batches.feature_statistics(sequences.train))
-        fitted = loop.fit(network, sequences, plan.metadata, options, count)
+    sequences, fitted = _fit(store, plan.folds[0], plan, options)
     if fitted.best_path:
         checkpoint = os.path.join(options.data_dir, "checkpoints", loop.BEST)
         print(f"Best checkpoint: {checkpoint}, the same as {os.path.basename(fitted.best_path)}")
     else:
         checkpoint = plan.resume or ""
         print(f"Best checkpoint: {checkpoint}: no improvement on it")
-
-    # Calibrate and evaluate.
-    network, reports = ResearchModel.load(checkpoint), os.path.join(options.data_dir, "reports")
+    network = ResearchModel.load(checkpoint, optimizer=options.model != "article")
     evaluation.calibrate(network, sequences.validation, fitted, checkpoint)
-    report = None
-    if plan.splits.test:
-        asked = (store, plan.splits.test, options.baseline, options.quiet)
-        report = evaluation.report_on(network, evaluation.Evaluation(checkpoint, "test", *asked))
-    else:
-        print("No test clips: nothing tells how well this model does on clips it has not seen")
-    figures.draw_curves(os.path.join(reports, "training.png"), fitted, f"Training of {checkpoint}")
-    return TrainResult(checkpoint, fitted.history, report, failed)
+    return network, checkpoint, fitted.history, None
+
+
+def _train_folds(store, plan, options):
+    """(the mean of the networks of all folds, its checkpoint, the last fold's history, the report of the
+    cross-validation)."""
+    from models import ResearchModel
+    from vidclass.training import evaluation, loop
+
+    members, validation = [], []
+    for fold, splits in enumerate(plan.folds, 1):
+        sizes = f"{count(len(splits.train), 'clip')} to train on, {len(splits.validation)} to validate on"
+        print(f"Fold {fold} of {len(plan.folds)}: {sizes}")
+        sequences, fitted = _fit(store, splits, plan, options, fold)
+        members.append(ResearchModel.load(fitted.best_path))
+        validation.append(sequences.validation)
+    network, probabilities = evaluation.combine_folds(members, validation)
+    checkpoint = os.path.join(options.data_dir, "checkpoints", loop.BEST)
+    network.save(checkpoint, plan.metadata)
+    print(f"Best checkpoint: {checkpoint}, the mean of the best of each fold")
+    print("Cross-validation: each training clip, classified by the network that did not learn from it")
+    clips = [clip for sequences in validation for clip in sequences.clips]
+    asked = evaluation.Evaluation(checkpoint, "cross-validation", store, clips, quiet=options.quiet)
+    return network, checkpoint, fitted.history, evaluation.report_probabilities(probabilities, asked)
+
+
+def _fit(store, splits, plan, options, fold=0):
+    """(ClipSequences of the splits, loop.Fit) of one training. Draws its curves."""
+    from keras.utils import set_random_seed
+
+    from models import ResearchModel
+    from vidclass.training import batches, devices, figures, loop
+
+    set_random_seed(options.seed)
+    sequences = type(splits)(*(batches.ClipSequences(store, clips) for clips in splits))
+    with devices.share_among(options.devices) as number:
+        if plan.resume:
+            network = ResearchModel.load(plan.resume, optimizer=True)
+        else:
+            dataset = store.dataset
+            network = ResearchModel(
+                len(dataset.classes), options.model, dataset.seq_length, units=options.units
+            )
+            network.set_normalization(batches.feature_statistics(sequences.train))
+        fitted = loop.fit(network, sequences, plan.metadata, options, number, fold)
+    name = f"training-fold-{fold}" if fold else "training"
+    path = os.path.join(options.data_dir, "reports", f"{name}.png")
+    figures.draw_curves(path, fitted, f"Training of {fitted.best_path or plan.resume}")
+    return sequences, fitted
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -191,6 +247,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="hold out whole groups of clips by name alone: v_Punch_g03_c01 is of group g03, match2_17 of "
         "match2_; --no-group: single clips (default: whole recordings or stretches, where clips.csv or "
         "names like v_Punch_g03_c01 tell them)",
+    )
+    add(
+        "--folds",
+        type=cli.at_least(*LIMITS["members"]),
+        default=defaults.folds,
+        metavar="K",
+        help="train K networks, each validated on another part of the training clips, and take their mean "
+        "(default: %(default)s)",
     )
     at_least_one = cli.at_least(1)
     add("--epochs", type=at_least_one, default=defaults.epochs, help="at most (default: %(default)s)")
@@ -230,6 +294,7 @@ def main(argv: list[str] | None = None) -> int:
             units=args.units,
             validation_split=args.validation_split,
             group=args.group,
+            folds=args.folds,
             epochs=args.epochs,
             batch_size=args.batch_size,
             seed=args.seed,

@@ -38,7 +38,6 @@ from vidclass.errors import UsageError  # noqa: E402
 from vidclass.features.identity import weights_id  # noqa: E402
 from vidclass.features.sequence_store import FolderStore  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
-from vidclass.training import loop  # noqa: E402
 
 RECIPES = {
     "lstm": {},
@@ -46,8 +45,8 @@ RECIPES = {
     "gru": {"model": "gru"},
     "article": {"model": "article", "batch_size": 32},
     "lstm-256": {"units": 256},
-    "lstm-group": {"group": True},
-    "lstm-plain": {},  # without augmentation
+    "lstm-singly": {"group": False},
+    "lstm-folds": {"folds": 4},
 }
 REGRESSIONS = {  # name: whether on the mean alone, the share of the training clips that it does without
     "regression, mean": (True, 0),
@@ -132,17 +131,13 @@ def statistics(sequence, only_mean):
 
 def run(links, weights, recipe, seed):
     """The Score of a recipe."""
-    augment = loop.augment
-    if recipe == "lstm-plain":
-        loop.augment = None
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            start = time.perf_counter()
-            options = TrainOptions(links.data_dir, weights, seed=seed, quiet=True, **RECIPES[recipe])
-            result = train(links.seq_length, links.class_limit, links.image_shape, options)
-            seconds = time.perf_counter() - start
-    finally:
-        loop.augment = augment
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        start = time.perf_counter()
+        options = TrainOptions(
+            links.data_dir, weights, seed=seed, quiet=True, baseline=False, **RECIPES[recipe]
+        )
+        result = train(links.seq_length, links.class_limit, links.image_shape, options)
+        seconds = time.perf_counter() - start
     report = result.report
     return Score(
         report["accuracy"],

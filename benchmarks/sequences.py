@@ -25,7 +25,6 @@ from vidclass import cli  # noqa: E402
 from vidclass.dataset.data_file import write_data_file  # noqa: E402
 from vidclass.features.sequence_store import FolderStore  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
-from vidclass.training.augmentation import augment  # noqa: E402
 from vidclass.training.batches import Batches, ClipSequences, feature_statistics  # noqa: E402
 
 
@@ -56,7 +55,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         store = make_up(folder, args.clips, args.seq_length)
         clips, batch_size = store.dataset.data, TrainOptions().batch_size
-        files = Batches(ClipSequences(store, clips), batch_size, seed=0, augment=augment)
+        files = Batches(ClipSequences(store, clips), batch_size, seed=0)
         first = files[0]
 
         class Memory(keras.utils.PyDataset):
@@ -74,10 +73,10 @@ def main():
         print("model     ms a step, memory    ms a step, files    share of the files")
         for model in args.models:
             research_model = ResearchModel(2, model, args.seq_length)
-            research_model.set_normalization(*feature_statistics(ClipSequences(store, clips[:200])))
+            research_model.set_normalization(feature_statistics(ClipSequences(store, clips[:200])))
             seconds = take_turns(
                 {
-                    name: lambda source=source, research_model=research_model: research_model.model.fit(
+                    name: lambda source=source, research_model=research_model: research_model.trainer.fit(
                         source, epochs=1, verbose=0
                     )
                     for name, source in (("memory", memory), ("files", files))

@@ -1,5 +1,4 @@
-"""Made-up sequences: batches, weights, augmentation, calibration, and that a network uses
-time."""
+"""Made-up sequences: batches, weights, calibration, and that a network uses time."""
 
 import os
 
@@ -11,9 +10,8 @@ from data import DataSet
 from models import ResearchModel
 from vidclass.dataset.data_file import Clip, write_data_file
 from vidclass.features.sequence_store import FolderStore
-from vidclass.training.augmentation import augment
-from vidclass.training.batches import Batches, ClipSequences, class_weights, feature_statistics, predict
-from vidclass.training.calibration import apply_temperature, fit_temperature
+from vidclass.training.batches import Batches, ClipSequences, feature_statistics, predict
+from vidclass.training.calibration import apply_temperature, class_weights, fit_temperature, weigh
 from vidclass.training.loop import set_aside
 
 STEPS = 12
@@ -68,16 +66,15 @@ def test_batches_hold_every_clip_once_in_another_order_each_epoch(numbered):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_features_that_are_no_numbers_are_named(make_clips, value):
-    """Also where augmentation shows other steps than the damaged one. Large numbers are valid."""
+    """Large numbers are valid."""
     sequences = np.full((3, STEPS, 2048), 1e37, np.float32)
     sequences[1, 5, 7] = value
     clips = make_clips(sequences, ["a", "b", "a"])
     assert clips.load([0, 2]).max() == np.float32(1e37)
-    for steps in (None, np.zeros((2, STEPS), int)):
-        with pytest.raises(
-            ValueError, match="clip_001-12-features.npy: holds values that are NaN or infinite; delete it"
-        ):
-            clips.load([0, 1], steps)
+    with pytest.raises(
+        ValueError, match="clip_001-12-features.npy: holds values that are NaN or infinite; delete it"
+    ):
+        clips.load([0, 1])
     with pytest.raises(ValueError, match="clip_001-12-features.npy"):
         feature_statistics(clips)
 
@@ -87,27 +84,6 @@ def test_weights_of_missing_classes():
     np.testing.assert_allclose(class_weights(np.eye(2)[[0, 1]]), [1, 1])
 
 
-def test_augmentation_shows_a_part_of_the_clip_in_order():
-    steps = augment(np.random.default_rng(0), 500, 40)
-    assert steps.shape == (500, 40)
-    assert (np.diff(steps) >= 0).all() and set(np.unique(steps)) <= set(range(40))
-    length = steps[:, -1] - steps[:, 0]
-    assert 0.4 * 40 < length.min() < 0.6 * 40 and length.max() > 0.95 * 39
-    assert steps[:, 0].max() > 15 and steps[:, -1].min() < 25
-    assert len(np.unique(steps, axis=0)) > 490  # no two alike
-
-
-def test_augmented_batches_hold_the_steps_that_were_chosen(numbered):
-    plain = Batches(numbered, 4, seed=3)
-    augmented = Batches(numbered, 4, seed=3, augment=lambda random, clips, steps: np.full((clips, steps), 2))
-    for index in range(3):
-        sequences, targets, weights = plain[index]
-        shown, same_targets, same_weights = augmented[index]
-        np.testing.assert_array_equal(shown, np.repeat(sequences[:, 2:3], STEPS, axis=1))
-        np.testing.assert_array_equal(same_targets, targets)
-        np.testing.assert_array_equal(same_weights, weights)
-
-
 def test_a_sequence_that_vanishes_is_named(numbered):
     os.remove(numbered._store.path(numbered.clips[3]))
     with pytest.raises(ValueError, match=numbered.clips[3].name):
@@ -115,10 +91,36 @@ def test_a_sequence_that_vanishes_is_named(numbered):
 
 
 def test_feature_statistics(numbered):
-    mean, variance = feature_statistics(numbered)
-    values = (100 * np.arange(10)[:, None] + np.arange(STEPS)).ravel()
+    statistics = feature_statistics(numbered)
+    values = 100 * np.arange(10)[:, None] + np.arange(STEPS)
+    mean, variance = statistics.frames
     np.testing.assert_allclose(mean, values.mean(), rtol=1e-6)
     np.testing.assert_allclose(variance, values.var(), rtol=1e-5)
+    np.testing.assert_allclose(statistics.steps, [np.ones(2048), np.zeros(2048)])
+    clips, deviation = values.mean(1), np.abs(values - values.mean(1, keepdims=True)).mean()
+    mean, variance = (array.reshape(3, 2048) for array in statistics.summary)
+    np.testing.assert_allclose(mean, np.repeat([[clips.mean()], [deviation], [1]], 2048, 1), rtol=1e-6)
+    np.testing.assert_allclose(variance, np.repeat([[clips.var()], [0], [0]], 2048, 1), rtol=1e-5, atol=1e-9)
+
+
+def test_a_branch_counts_by_what_it_tells_beyond_chance():
+    """Two branches that tell a third and a sixth of a bit less than all, one that guesses, one that is surely
+    wrong."""
+    targets = np.eye(2)[[0, 1, 0, 1]]
+    knows = targets * 0.5 ** (1 / 3) + (1 - targets) * (1 - 0.5 ** (1 / 3))
+    guesses, is_wrong = np.full((4, 2), 0.5), 1 - knows
+    np.testing.assert_allclose(weigh(targets, np.stack([knows, guesses, is_wrong])), [1, 0, 0], atol=1e-6)
+    less = targets * 0.5 ** (2 / 3) + (1 - targets) * (1 - 0.5 ** (2 / 3))
+    np.testing.assert_allclose(weigh(targets, np.stack([knows, less])), [2 / 3, 1 / 3], rtol=1e-5)
+    np.testing.assert_allclose(weigh(targets, np.stack([is_wrong, is_wrong])), [0.5, 0.5])
+
+
+def test_all_classes_count_alike_when_branches_are_weighed():
+    """Of nine clips of one class and one of another, a branch that knows just the one is worth as much as one
+    that knows just the nine."""
+    targets = np.eye(2)[[0] * 9 + [1]]
+    nine = np.tile([0.8, 0.2], (10, 1))
+    np.testing.assert_allclose(weigh(targets, np.stack([nine, nine[:, ::-1]])), [0.5, 0.5])
 
 
 @pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
@@ -140,7 +142,7 @@ def test_few_clips_say_little_about_the_temperature():
 
 def test_predictions_are_calibrated_and_in_order(numbered):
     model = ResearchModel(2, seq_length=STEPS, units=4)
-    model.set_normalization(*feature_statistics(numbered))
+    model.set_normalization(feature_statistics(numbered))
     plain = predict(model, numbered, batch_size=4)
     np.testing.assert_allclose(plain, model.model.predict(numbered.load(range(10)), verbose=0), rtol=1e-4)
     model.temperature = 2.0

@@ -12,6 +12,7 @@ import pytest
 from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, assert_one_line_error, run, write_keras_2
 
 from models import ResearchModel
+from vidclass.training.batches import FeatureStatistics
 from vidclass.training.calibration import apply_temperature
 from vidclass.training.checkpoint import METADATA, Checkpoint, rewrite_metadata, weight_shapes
 from vidclass.training.fast_lstm import LSTM
@@ -35,12 +36,24 @@ X = np.random.default_rng(0).random((4, 6, 2048)).astype(np.float32)
 every_model = pytest.mark.parametrize("trained", ["lstm", "bilstm", "gru"], indirect=True)
 
 
+def statistics_of(x):
+    """FeatureStatistics of sequences (n, steps, features)."""
+    steps = np.abs(x[:, 1:] - x[:, :-1])
+    deviation = np.abs(x - x.mean(1, keepdims=True)).mean(1)
+    summary = np.concatenate([x.mean(1), deviation, steps.mean(1)], axis=1)
+    return FeatureStatistics(
+        (x.mean((0, 1)), x.var((0, 1))),
+        (steps.mean((0, 1)), steps.var((0, 1))),
+        (summary.mean(0), summary.var(0)),
+    )
+
+
 @pytest.fixture(scope="module")
 def trained(request):
     """A small model with weights that are not the initial ones."""
     model = ResearchModel(3, getattr(request, "param", "lstm"), seq_length=6, units=8)
-    model.set_normalization(X.mean((0, 1)), X.var((0, 1)))
-    model.model.fit(X, np.eye(3)[[0, 1, 2, 0]], epochs=2, verbose=0)
+    model.set_normalization(statistics_of(X))
+    model.trainer.fit(X, np.eye(3)[[0, 1, 2, 0]], epochs=2, verbose=0)
     return model
 
 
@@ -59,7 +72,7 @@ def predict(model, x=X):
 def test_a_checkpoint_comes_back_with_its_metadata(trained, checkpoint, tmp_path):
     loaded = ResearchModel.load(checkpoint)
     np.testing.assert_array_equal(predict(loaded.model), predict(trained.model))
-    assert loaded.metadata == replace(METADATA_OF_TEST, model=trained.name, units=8)
+    assert loaded.metadata == replace(METADATA_OF_TEST, model=trained.name, units=8, network=2)
     assert (loaded.name, loaded.units, loaded.seq_length, loaded.nb_classes) == (trained.name, 8, 6, 3)
     assert os.listdir(tmp_path) == ["lstm-features.hdf5"]
     again = ResearchModel(3, trained.name, 6, units=8, saved_model=checkpoint)
@@ -79,25 +92,109 @@ def test_probabilities(trained):
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
 
 
-def normalization(model):
-    return next(layer for layer in model.model.layers if isinstance(layer, keras.layers.Normalization))
+def standardised(model, x):
+    """{name of a Normalization layer: what it gives for sequences x}."""
+    found = {}
+    for branch in model.parts:
+        for layer in branch.layers:
+            if isinstance(layer, keras.layers.Normalization):
+                found[layer.name] = np.asarray(keras.Model(branch.input, layer.output)(x))
+    return found
 
 
 @pytest.mark.parametrize("scale", [1, 0.04])
 def test_the_scale_of_features_does_not_matter(scale):
     model = ResearchModel(3, seq_length=6)
-    model.set_normalization((X * scale).mean((0, 1)), (X * scale).var((0, 1)))
-    standardised = normalization(model)(X * scale)
-    np.testing.assert_allclose(np.mean(standardised, (0, 1)), 0, atol=1e-3)
-    np.testing.assert_allclose(np.std(standardised, (0, 1)), 1, rtol=1e-2)
+    x = np.random.default_rng(0).random((30, 6, 2048)).astype(np.float32) * np.float32(scale)
+    model.set_normalization(statistics_of(x))
+    found = standardised(model, x)
+    assert {name: values.shape[1:] for name, values in found.items()} == {
+        "frames": (6, 2048),
+        "steps": (5, 2048),
+        "summary": (3 * 2048,),
+    }
+    for values in found.values():
+        np.testing.assert_allclose(values.mean(tuple(range(values.ndim - 1))), 0, atol=1e-3)
+        np.testing.assert_allclose(values.std(tuple(range(values.ndim - 1))), 1, rtol=1e-2)
 
 
 def test_a_feature_that_never_varies_is_not_blown_up():
     dead = X.copy()
     dead[..., 5] = 0
     model = ResearchModel(3, seq_length=6)
-    model.set_normalization(dead.mean((0, 1)), dead.var((0, 1)))
-    assert np.abs(normalization(model)(dead + 0.001)).max() < 10
+    model.set_normalization(statistics_of(dead))
+    dead[:, ::2] += 0.001
+    assert all(np.abs(values).max() < 10 for values in standardised(model, dead).values())
+
+
+def test_branches_learn_by_themselves(trained):
+    """The training loss is the mean of the branches' own, the validation loss that of their mean."""
+    targets, weights = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([1, 2, 0.5, 0.5], np.float32)
+    probabilities = trained.predict_branches(X)
+    assert probabilities.shape == (3, 4, 3)
+    decay = sum(float(loss) for loss in trained.trainer.losses)
+    own = [-(np.log((one * targets).sum(1)) * weights).mean() for one in probabilities]
+    loss = trained.trainer.compute_loss(y=targets, y_pred=list(probabilities), sample_weight=weights)
+    np.testing.assert_allclose(float(loss), (sum(own) + decay) / 3, rtol=1e-5)
+    loss = trained.trainer.compute_loss(
+        y=targets, y_pred=list(probabilities), sample_weight=weights, training=False
+    )
+    mean = -(np.log((probabilities.mean(0) * targets).sum(1)) * weights).mean()
+    np.testing.assert_allclose(float(loss), mean, rtol=1e-5)
+
+
+def test_the_summary_sees_mean_deviation_and_step(trained):
+    """Computed here otherwise; the network's linear branch gives the same."""
+    summary = trained.parts[2]
+    kernel, bias = summary.layers[-1].get_weights()
+    (mean, variance), steps = statistics_of(X).summary, np.abs(np.diff(X, axis=1)).mean(1)
+    seen = np.concatenate([X.mean(1), np.abs(X - X.mean(1)[:, None]).mean(1), steps], axis=1)
+    floor = 0.01 * np.median(variance)
+    logits = (seen - mean) / np.sqrt(np.maximum(variance, floor)) @ kernel + bias
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(trained.predict_branches(X)[2], expected, rtol=1e-3)
+
+
+def test_weights_of_branches(trained, checkpoint):
+    """They make the mean, are in the checkpoint, and training leaves them alone."""
+    np.testing.assert_allclose(trained.branch_weights, 1 / 3, rtol=1e-6)
+    loaded = ResearchModel.load(checkpoint, optimizer=True)
+    loaded.set_branch_weights([0.7, 0, 0.3])
+    expected = np.tensordot([0.7, 0, 0.3], loaded.predict_branches(X), 1)
+    np.testing.assert_allclose(predict(loaded.model), expected, rtol=1e-4)
+    loaded.save(checkpoint, METADATA_OF_TEST)
+    again = ResearchModel.load(checkpoint, optimizer=True)
+    np.testing.assert_allclose(predict(again.model), expected, rtol=1e-4)
+    assert "weights" not in " ".join(variable.path for variable in again.trainer.trainable_variables)
+
+
+def test_one_frame_has_no_steps(tmp_path):
+    model = ResearchModel(3, seq_length=1, units=8, features_length=16)
+    assert model.network == 1 and len(model.parts) == 1
+    metadata = replace(METADATA_OF_TEST, seq_length=1)
+    model.save(tmp_path / "one.hdf5", metadata)
+    x = np.random.default_rng(0).random((4, 1, 16)).astype(np.float32)
+    np.testing.assert_array_equal(ResearchModel.load(tmp_path / "one.hdf5").predict(x), model.predict(x))
+    with pytest.raises(ValueError, match="metadata is damaged .network"):
+        rewrite_metadata(tmp_path / "one.hdf5", replace(metadata, network=2, features_length=16))
+        ResearchModel.load(tmp_path / "one.hdf5")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_mean_of_networks(name, tmp_path):
+    members = [ResearchModel(3, name, seq_length=6, units=4, features_length=16) for _ in range(3)]
+    x = np.random.default_rng(0).random((4, 6, 16)).astype(np.float32)
+    if name != "article":
+        members[0].set_branch_weights([0.5, 0.25, 0.25])
+    mean = ResearchModel.mean_of(members)
+    expected = np.mean([member.predict(x) for member in members], axis=0)
+    np.testing.assert_allclose(mean.predict(x), expected, rtol=1e-5)
+    mean.save(tmp_path / "mean.hdf5", METADATA_OF_TEST)
+    loaded = ResearchModel.load(tmp_path / "mean.hdf5")
+    assert loaded.members == loaded.metadata.members == 3
+    np.testing.assert_allclose(loaded.predict(x), expected, rtol=1e-5)
+    stock = keras.models.load_model(tmp_path / "mean.hdf5")
+    np.testing.assert_allclose(predict(stock, x), expected, rtol=1e-4)
 
 
 @every_model
@@ -112,11 +209,11 @@ def test_a_training_goes_on_as_if_it_had_not_been_stopped(trained, checkpoint):
     assert int(loaded.model.optimizer.iterations) == 2
     without = ResearchModel.load(checkpoint)
     for model in (loaded, without):
-        model.model.run_eagerly = True  # tracing one step takes longer than the step
+        model.trainer.run_eagerly = True  # tracing one step takes longer than the step
         for layer in model.model._flatten_layers():
             if isinstance(layer, keras.layers.Dropout):
                 layer.rate = 0
-        model.model.fit(X, targets, verbose=0)
+        model.trainer.fit(X, targets, verbose=0)
     assert (
         np.abs(predict(loaded.model) - predict(without.model)).max() > 1e-4
     )  # Adam begins with larger steps
@@ -280,11 +377,22 @@ def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
         ResearchModel.load(checkpoint)
 
 
+@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("network", [1, 2])
 @pytest.mark.parametrize("name", MODELS)
-def test_shapes_that_a_checkpoint_must_have_are_those_of_the_network(name):
-    model = ResearchModel(5, name, seq_length=3, features_length=16, units=4)
-    found = weight_shapes(nb_classes=5, model=name, features_length=16, units=4, dense=model.dense)
-    assert found == [tuple(weight.shape) for weight in model.model.weights]
+def test_shapes_that_a_checkpoint_must_have_are_those_of_the_network(name, network, members, tmp_path):
+    if name == "article" and network == 2:
+        pytest.skip("there is no such network")
+    arguments = {"nb_classes": 5, "model": name, "features_length": 16, "units": 4}
+    model = ResearchModel(**arguments, seq_length=3)
+    model.network, model.members = network, members
+    model.model, model.trainer = model._build(is_replaced=False)
+    model.save(tmp_path / "it.hdf5", replace(METADATA_OF_TEST, class_names=list("abcde"), seq_length=3))
+    with h5py.File(tmp_path / "it.hdf5") as file:
+        layers = [file["model_weights"][layer] for layer in file["model_weights"].attrs["layer_names"]]
+        found = [layer[name].shape for layer in layers for name in layer.attrs["weight_names"]]
+    assert found == weight_shapes({**arguments, "dense": model.dense, "network": network, "members": members})
+    ResearchModel.load(tmp_path / "it.hdf5")
 
 
 def test_arrays_are_read_where_hdf5_says(trained, checkpoint, tmp_path):

@@ -1,13 +1,15 @@
 """Batches of feature sequences, read from disk as they are needed."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from vidclass.dataset.data_file import Clip
+from vidclass.training.calibration import class_weights
 
 
 class ClipSequences:
@@ -27,21 +29,12 @@ class ClipSequences:
     def __len__(self):
         return len(self.clips)
 
-    def load(self, numbers: Sequence[int], steps: np.ndarray | None = None) -> np.ndarray:
-        """The sequences of clips given by number, float32 (n, seq_length, 2048).
-
-        steps: int (n, seq_length), which steps of each clip to take instead of all. Raises ValueError, naming
-        the file, if a sequence is missing, damaged, or holds NaN or infinite values.
-        """
+    def load(self, numbers: Sequence[int]) -> np.ndarray:
+        """The sequences of clips given by number, float32 (n, seq_length, 2048). Raises ValueError, naming
+        the file, if a sequence is missing, damaged, or holds NaN or infinite values."""
         sequences = _aligned_array((len(numbers), *self._store.shape))
-        whole = np.empty(self._store.shape, np.float32)
         for place, number in enumerate(numbers):
-            if steps is None:
-                self._read(self.clips[number], sequences[place])
-            else:
-                self._read(self.clips[number], whole)
-                # mode: "raise" would copy once more
-                np.take(whole, steps[place], axis=0, out=sequences[place], mode="clip")
+            self._read(self.clips[number], sequences[place])
         return sequences
 
     def _read(self, clip, into):
@@ -67,28 +60,20 @@ def _aligned_array(shape):
 class Batches(keras.utils.PyDataset):
     """Batches of (sequences (n, seq_length, 2048), one-hot classes (n, classes), weights in the loss (n,)).
 
-    seed: of the order and the augmentation, which differ from epoch to epoch; None: in order, as they are.
-    augment: says which steps of each clip to show, augment(random generator, clips, steps) -> int (clips,
-    steps). multiple: the number of clips in a batch is a multiple of it (devices that share a batch); a
-    smaller batch is filled up with clips that have no weight in the loss.
+    seed: of the order, which differs from epoch to epoch; None: in order. multiple: the number of clips in a
+    batch is a multiple of it (devices that share a batch); a smaller batch is filled up with clips that have
+    no weight in the loss.
 
     .epoch: which epoch the batches are of; whoever trains sets it.
     """
 
-    def __init__(
-        self,
-        sequences: ClipSequences,
-        batch_size: int,
-        seed: int | None = None,
-        augment: Callable[[np.random.Generator, int, int], np.ndarray] | None = None,
-        multiple: int = 1,
-    ):
+    def __init__(self, sequences: ClipSequences, batch_size: int, seed: int | None = None, multiple: int = 1):
         # Threads read ahead. With one worker tf.data would do it, and end an epoch seconds late: its tuner
         # sleeps.
         super().__init__(workers=2, max_queue_size=4)
         self.seed, self.epoch = seed, 0
         self._sequences, self._batch_size = sequences, batch_size
-        self._augment, self._multiple = augment, multiple
+        self._multiple = multiple
         self._weights = class_weights(sequences.targets)
         self._order = functools.lru_cache(maxsize=2)(self._shuffle)
 
@@ -97,11 +82,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         numbers = self._order(self.epoch)[index * self._batch_size : (index + 1) * self._batch_size]
-        steps = None
-        if self._augment is not None:  # with a generator of its own: threads ask for batches in any order
-            random = np.random.default_rng((self.seed or 0, self.epoch, index))
-            steps = self._augment(random, len(numbers), self._sequences.seq_length)
-        sequences = self._sequences.load(numbers, steps)
+        sequences = self._sequences.load(numbers)
         targets, weights = self._sequences.targets[numbers], self._weights[numbers]
         surplus = -len(numbers) % self._multiple
         if surplus:
@@ -124,26 +105,61 @@ class Batches(keras.utils.PyDataset):
 
 def predict(research_model: Any, sequences: ClipSequences, batch_size: int = 64) -> np.ndarray:
     """Calibrated probabilities, float64 (n, classes). research_model: a ResearchModel."""
-    parts = [
-        research_model.predict(sequences.load(range(start, min(start + batch_size, len(sequences)))))
-        for start in range(0, len(sequences), batch_size)
-    ]
+    parts = [research_model.predict(batch) for batch in in_batches(sequences, batch_size)]
     return np.concatenate(parts) if parts else sequences.targets.astype(np.float64)
 
 
-def class_weights(targets: np.ndarray) -> np.ndarray:
-    """Weights of the clips that give each class the same share of the loss, float32 (n,), 1 on average.
-    targets: one-hot (n, classes)."""
-    counts = targets.sum(0)
-    return (targets @ (len(targets) / np.count_nonzero(counts) / np.maximum(counts, 1))).astype(np.float32)
+def predict_branches(research_model: Any, sequences: ClipSequences) -> np.ndarray:
+    """Probabilities of each branch of a ResearchModel, float32 (branches, n, classes), of at least one
+    clip."""
+    return np.concatenate([research_model.predict_branches(batch) for batch in in_batches(sequences)], axis=1)
 
 
-def feature_statistics(sequences: ClipSequences) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each feature over all frames: two float32 (2048,)."""
-    frames, total, squares = 0, np.zeros(1), np.zeros(1)
+def in_batches(sequences: ClipSequences, batch_size: int = 64) -> Iterator[np.ndarray]:
+    """All sequences in order, float32 (batch_size, seq_length, 2048), the last batch smaller."""
+    for start in range(0, len(sequences), batch_size):
+        yield sequences.load(range(start, min(start + batch_size, len(sequences))))
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """Mean and variance, two float32 arrays, of what a network standardises."""
+
+    frames: tuple[np.ndarray, np.ndarray]  # each feature over all frames, (2048,)
+    steps: tuple[np.ndarray, np.ndarray]  # |x_t - x_(t-1)| over all frames but the first of a clip, (2048,)
+    summary: tuple[np.ndarray, np.ndarray]  # summarize's numbers over all clips, (3 * 2048,)
+
+
+def feature_statistics(sequences: ClipSequences) -> FeatureStatistics:
+    """The FeatureStatistics of some clips. Raises ValueError, naming the file, if a sequence is damaged."""
+    frames, steps, summary = _Moments(), _Moments(), _Moments()
     for number in range(len(sequences)):
         sequence = sequences.load([number])[0].astype(np.float64)
-        frames += len(sequence)
-        total, squares = total + sequence.sum(0), squares + (sequence**2).sum(0)
-    mean = total / frames
-    return mean.astype(np.float32), np.maximum(squares / frames - mean**2, 0).astype(np.float32)
+        frames.add(sequence)
+        steps.add(np.abs(np.diff(sequence, axis=0)))
+        summary.add(summarize(sequence)[None])
+    return FeatureStatistics(frames.result(), steps.result(), summary.result())
+
+
+def summarize(sequence: np.ndarray) -> np.ndarray:
+    """What branches.summary sees of a sequence (seq_length, n): mean, mean absolute deviation from it and
+    mean absolute step of each feature over time, (3 * n,)."""
+    mean = sequence.mean(0)
+    steps = np.abs(np.diff(sequence, axis=0)) if len(sequence) > 1 else np.zeros((1, len(mean)))
+    return np.concatenate([mean, np.abs(sequence - mean).mean(0), steps.mean(0)])
+
+
+class _Moments:
+    """Mean and variance of rows that come bit by bit."""
+
+    def __init__(self):
+        self._rows, self._total, self._squares = 0, np.zeros(1), np.zeros(1)
+
+    def add(self, rows):
+        self._rows += len(rows)
+        self._total, self._squares = self._total + rows.sum(0), self._squares + (rows**2).sum(0)
+
+    def result(self):
+        mean = self._total / max(self._rows, 1)
+        variance = np.maximum(self._squares / max(self._rows, 1) - mean**2, 0)
+        return mean.astype(np.float32), variance.astype(np.float32)

@@ -8,6 +8,7 @@ opened, and HDF5's library works in a process of its own, see hdf5_process.py.
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -26,7 +27,7 @@ class Checkpoint:
     """A checkpoint opened to be read; a context manager.
 
     .path. .metadata: Metadata, None if the file has none (one of the article's repository); names in it are
-    printable. .arguments: of the ResearchModel that its weights fit. Its weights are finite.
+    printable. .arguments: what decides the network that its weights fit. Its weights are finite.
 
     Raises FileNotFoundError, OSError if it can't be read, ValueError, naming the file, if it is not a
     checkpoint.
@@ -40,7 +41,7 @@ class Checkpoint:
         self.metadata = None if self._content.text is None else parse_metadata(self._content.text, path)
         self.arguments = self._arguments()
         # Before a network is built from it: all that it will hold is in the file.
-        self._check_shapes(weight_shapes(**self.arguments))
+        self._check_shapes(weight_shapes(self.arguments))
         self._file = open(path, "rb")
 
     def __enter__(self) -> "Checkpoint":
@@ -67,10 +68,11 @@ class Checkpoint:
     def load_weights_into(self, model: Any) -> None:
         """Sets a Keras model's weights to the file's. Raises ValueError unless they are of the same shapes in
         order."""
-        self._check_shapes([tuple(weight.shape) for weight in model.weights])
-        for weight, array in zip(model.weights, self._content.weights):
+        weights = file_order(model)
+        self._check_shapes([tuple(weight.shape) for weight in weights])
+        for weight, array in zip(weights, self._content.weights):
             weight.assign(self._read(array))
-        for layer in model.layers:
+        for layer in model._flatten_layers():
             if hasattr(layer, "finalize_state"):
                 layer.finalize_state()
 
@@ -118,6 +120,8 @@ class Checkpoint:
                 "features_length": self.metadata.features_length,
                 "units": self.metadata.units,
                 "dense": self.metadata.dense,
+                "network": self.metadata.network,
+                "members": self.metadata.members,
             }
         shapes = [array.shape for array in self._content.weights]
         if [len(shape) for shape in shapes] != [2, 2, 1, 2, 1, 2, 1]:
@@ -134,39 +138,56 @@ class Checkpoint:
             "features_length": shapes[0][0],
             "units": shapes[3][0],
             "dense": shapes[3][1],
+            "network": 1,
+            "members": 1,
         }
 
 
-def weight_shapes(
-    nb_classes: int, model: str, features_length: int, units: int, dense: int, **_: Any
-) -> list[tuple[int, ...]]:
-    """The shapes of a ResearchModel's weights in order, without building it; arguments: its own. A file that
-    lists others is refused before a network is built from it."""
-    if model not in ("lstm", "bilstm", "gru", "article"):
-        raise ValueError(f"weight_shapes doesn't know the network {model}")
+def file_order(model: Any) -> list:
+    """The weights of a Keras model in the order in which Keras writes them to HDF5."""
+    return [
+        weight
+        for layer in model.layers
+        for weight in (*layer.trainable_weights, *layer.non_trainable_weights)
+    ]
+
+
+def weight_shapes(arguments: Mapping[str, Any]) -> list[tuple[int, ...]]:
+    """The shapes of a ResearchModel's weights in the order of file_order, without building it. A file that
+    lists others is refused before a network is built from it. arguments: see Checkpoint.arguments."""
+    model, nb_classes, length, units = (
+        arguments[name] for name in ("model", "nb_classes", "features_length", "units")
+    )
     if model == "article":
-        return [
-            (features_length, 4 * units),
-            (units, 4 * units),
-            (4 * units,),
-            (units, dense),
-            (dense,),
-            (dense, nb_classes),
-            (nb_classes,),
-        ]
+        shapes = _article_shapes(nb_classes, length, units, arguments["dense"])
+    elif model not in ("lstm", "bilstm", "gru"):
+        raise ValueError(f"weight_shapes doesn't know the network {model}")
+    else:
+        projection, average = [(length, units), (units,)], [(length,), (length,), ()]
+        content = projection * 2 + _recurrent_shapes(model, 2 * units, units, nb_classes)
+        if arguments["network"] == 1:
+            # Of several branches Keras writes one by one, of each what is trained first; of one, its layers.
+            shapes = average + content if arguments["members"] == 1 else content + average
+        else:
+            change = projection + _recurrent_shapes(model, units, units, nb_classes)
+            summary = [(3 * length, nb_classes), (nb_classes,), (3 * length,), (3 * length,), ()]
+            shapes = content + average + change + average + summary
+    parts = arguments["members"] * (1 if arguments["network"] == 1 else 3)
+    return shapes * arguments["members"] + [(parts, 1)] * (parts > 1)
+
+
+def _article_shapes(nb_classes, length, units, dense):
+    lstm = [(length, 4 * units), (units, 4 * units), (4 * units,)]
+    return [*lstm, (units, dense), (dense,), (dense, nb_classes), (nb_classes,)]
+
+
+def _recurrent_shapes(model, length, units, nb_classes):
+    """Of a recurrent layer that reads `length` numbers a step, and the layer after it."""
     gates = 3 if model == "gru" else 4
     directions = 2 if model == "bilstm" else 1
     bias = (2, gates * units) if model == "gru" else (gates * units,)
-    recurrent = [(2 * units, gates * units), (units, gates * units), bias]
-    return [
-        (features_length,),
-        (features_length,),
-        (),
-        *[(features_length, units), (units,)] * 2,
-        *recurrent * directions,
-        (2 * directions * units, nb_classes),
-        (nb_classes,),
-    ]
+    recurrent = [(length, gates * units), (units, gates * units), bias]
+    return [*recurrent * directions, (2 * directions * units, nb_classes), (nb_classes,)]
 
 
 def _listed(shapes):

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from vidclass.console import print
-from vidclass.training.augmentation import augment
 from vidclass.training.batches import Batches
 from vidclass.training.checkpoint import link_checkpoint
 from vidclass.training.metadata import Metadata
@@ -34,24 +33,26 @@ class Fit:
     best_epoch: int  # counted from 1; 0 if the loss never improved
 
 
-def fit(research_model: Any, sequences: Splits, metadata: Metadata, options: Any, devices: int = 1) -> Fit:
+def fit(
+    research_model: Any, sequences: Splits, metadata: Metadata, options: Any, devices: int = 1, fold: int = 0
+) -> Fit:
     """Trains until options.epochs or until the validation loss has not improved for PATIENCE epochs.
 
     research_model: a ResearchModel; one that was loaded from a checkpoint, with its optimizer, goes on from
     there. sequences: ClipSequences of the splits. metadata: for the checkpoints, which go to
     data_dir/checkpoints; logs for TensorBoard and as CSV go to data_dir/logs. options: train.TrainOptions.
-    devices: that share each batch. Raises RuntimeError if a new network never gets a checkpoint.
+    devices: that share each batch. fold: counted from 1, whose checkpoints get a folder of their own; 0: not
+    one of several. Raises RuntimeError if a new network never gets a checkpoint.
     """
     before = research_model.metadata
     logs = os.path.join(options.data_dir, "logs")
     os.makedirs(logs, exist_ok=True)
-    run = f"{research_model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    run = f"{research_model.name}-{time.strftime('%Y%m%d-%H%M%S')}" + (f"-fold-{fold}" if fold else "")
     if devices > 1:
         print(f"Training on {devices} devices, {-(-options.batch_size // devices)} clips of a batch on each")
-    change = None if options.model == "article" else augment
-    train_batches = Batches(sequences.train, options.batch_size, options.seed, change, devices)
-    checkpoints = Checkpoints(research_model, metadata, os.path.join(options.data_dir, "checkpoints"))
-    history = research_model.model.fit(
+    train_batches = Batches(sequences.train, options.batch_size, options.seed, devices)
+    checkpoints = Checkpoints(research_model, metadata, os.path.join(options.data_dir, "checkpoints"), fold)
+    history = research_model.trainer.fit(
         train_batches,
         validation_data=Batches(sequences.validation, options.batch_size, multiple=devices),
         initial_epoch=before.epoch if before else 0,
@@ -74,7 +75,7 @@ def fit(research_model: Any, sequences: Splits, metadata: Metadata, options: Any
 
 
 class Seeder(keras.callbacks.Callback):
-    """Seeds order, augmentation and dropout anew in each epoch: a training that goes on from a checkpoint
+    """Seeds order and dropout anew in each epoch: a training that goes on from a checkpoint
     then does the same as one that was never stopped."""
 
     def __init__(self, train_batches: Batches):
@@ -98,21 +99,25 @@ class Checkpoints(keras.callbacks.Callback):
     same as, None before the first improvement. .best_epoch: its epoch, counted from 1.
     """
 
-    def __init__(self, research_model: Any, metadata: Metadata, folder: str):
+    def __init__(self, research_model: Any, metadata: Metadata, folder: str, fold: int = 0):
         super().__init__()
         self.best_path: str | None = None
         self.best_epoch = 0
         before = research_model.metadata
         self.first_epoch = before.epoch + 1 if before else 1
         self._best = before.val_loss if before else float("inf")
-        self._research_model, self._metadata, self._folder = research_model, metadata, folder
+        self._research_model, self._metadata = research_model, metadata
+        self._folder = os.path.join(folder, f"fold-{fold}") if fold else folder
+        self._earlier = folder if fold <= 1 else None  # where those of an earlier run are
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         val_loss = (logs or {})["val_loss"]
         if not val_loss < self._best - MIN_DELTA:
             return
         if self.best_path is None:
-            set_aside(self._folder, self.first_epoch - 1)
+            if self._earlier:
+                set_aside(self._earlier, self.first_epoch - 1)
+            os.makedirs(self._folder, exist_ok=True)
         self._best, self.best_epoch = val_loss, epoch + 1
         self.best_path = os.path.join(self._folder, f"lstm-features.{epoch + 1:03d}-{val_loss:.3f}.hdf5")
         metadata = replace(self._metadata, epoch=epoch + 1, val_loss=float(val_loss))
@@ -127,7 +132,8 @@ def set_aside(folder: str | os.PathLike, epoch: int = 0) -> None:
     earlier = []
     for file in os.listdir(folder):
         number = re.fullmatch(r"lstm-features\.(\d+)-.*\.hdf5", file)
-        if int(number[1]) > epoch if number else file == BEST and epoch == 0:
+        is_other = file == BEST or re.fullmatch(r"fold-\d+", file)
+        if int(number[1]) > epoch if number else is_other and epoch == 0:
             earlier.append(file)
     if not earlier:
         return

@@ -21,6 +21,8 @@ LIMITS: dict[str, tuple] = {
     "units": (1, 65536),
     "features_length": (1, 65536),
     "dense": (0, 65536),
+    "network": (1, 2),
+    "members": (1, 20),
     "epoch": (0, 10**9),
     "temperature": (1e-3, 1e3),
     "clip_seconds": (1e-3, 86400.0),  # a millisecond to a day
@@ -52,11 +54,20 @@ class Metadata:
     model: str = "lstm"
     units: int = 64
     dense: int = 0  # width of the article network's hidden layer, 0 for others
+    network: int = 1  # version of the network's architecture, see newest_network
+    members: int = 1  # networks of which it is the mean, one for each fold
     features_length: int = 2048  # numbers of a frame
     temperature: float = 1.0  # by which the logits are divided to get calibrated probabilities
     epoch: int = 0  # after which it was saved, counted from 1
     val_loss: float | None = None  # of that epoch
     training: dict | None = None  # options of train.py that decide which clips it trains on, and how
+
+
+def newest_network(model: str, seq_length: int | None) -> int:
+    """The version of a network's architecture that is trained today: 2, the mean of three branches, see
+    branches.py. 1, one branch, is that of earlier checkpoints, and of what has no step from frame to frame;
+    the article's network has no other."""
+    return 1 if model == "article" or seq_length == 1 else 2
 
 
 def parse_metadata(text: str, path: str | os.PathLike) -> Metadata:
@@ -101,8 +112,8 @@ def _read(text):
 def _check(metadata):
     """Raises Unsound unless metadata from a file is of the right types and within reason. May raise
     TypeError."""
-    for name in ("seq_length", "units", "features_length", "dense", "epoch", "clip_seconds", "temperature"):
-        value, (least, most) = getattr(metadata, name), LIMITS[name]
+    for name, (least, most) in LIMITS.items():
+        value = getattr(metadata, name)
         kinds = (int, float) if name in ("clip_seconds", "temperature") else (int,)
         if type(value) not in kinds or not least <= value <= most:
             raise Unsound(f"{name} is not between {least} and {most}", CURES.get(name, ""))
@@ -112,6 +123,8 @@ def _check(metadata):
             f"a sequence has more than {MOST_FEATURES} numbers",
             f"give a shorter sequence, of at most {most} frames",
         )
+    if metadata.network > newest_network(metadata.model, metadata.seq_length):
+        raise Unsound("network")
     _check_names(metadata.class_names)
     _check_image_shape(metadata.image_shape)
     if metadata.model not in MODELS or not re.fullmatch("[0-9A-Za-z_-]{1,64}", metadata.weights):

@@ -35,7 +35,7 @@ class Plan:
     """What a training will do."""
 
     metadata: Metadata  # of its checkpoints
-    splits: Splits  # of lists of Clip
+    folds: list[Splits]  # of lists of Clip; one without --folds
     resume: str | None  # path of the checkpoint that it goes on from
     resumed_clips: str | None = None  # what identifies the clips that this was trained on
 
@@ -62,6 +62,7 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
             "seed": options.seed,
             "batch_size": options.batch_size,
             "group": options.group,
+            **({"folds": options.folds} if options.folds > 1 else {}),
         },
     )
     check_writable(metadata)
@@ -71,23 +72,24 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
         before = _check_resumable(resume, metadata)
         training = {**(metadata.training or {}), "group": before["group"]}
         metadata = replace(metadata, training=training)
-    splits = _choose_splits(dataset, metadata.training)
-    _print_sizes(splits)
-    _warn_of_splits(dataset, splits, metadata.training)
-    return Plan(metadata, splits, resume, before.get("clips"))
+    folds = _choose_folds(dataset, metadata.training)
+    _print_sizes(folds)
+    _warn_of_splits(dataset, folds[0], metadata.training)
+    return Plan(metadata, folds, resume, before.get("clips"))
 
 
 def complete_plan(plan: Plan, dataset: Any) -> Plan:
     """The Plan with what is known after the extraction: which clips have features, and how long they last.
     dataset: a DataSet whose .data are these clips."""
-    splits = _choose_splits(dataset, plan.metadata.training)
-    if splits != plan.splits:
-        _print_sizes(splits)
-    names = repr(sorted(splits.train)).encode(errors="replace")
+    folds = _choose_folds(dataset, plan.metadata.training)
+    if folds != plan.folds:
+        _print_sizes(folds)
+    train_clips = folds[0].train
+    names = repr(sorted(train_clips)).encode(errors="replace")
     clips = hashlib.sha256(names).hexdigest()[:12]
     metadata = replace(
         plan.metadata,
-        clip_seconds=_clip_seconds(dataset, splits.train),
+        clip_seconds=_clip_seconds(dataset, train_clips),
         training={**(plan.metadata.training or {}), "clips": clips},
     )
     check_writable(metadata)
@@ -96,7 +98,7 @@ def complete_plan(plan: Plan, dataset: Any) -> Plan:
             f"{plan.resume} was trained on other clips: it may have learned from some that validate it now",
             file=sys.stderr,
         )
-    return replace(plan, metadata=metadata, splits=splits)
+    return replace(plan, metadata=metadata, folds=folds)
 
 
 def _check_resumable(path, wanted):
@@ -105,6 +107,8 @@ def _check_resumable(path, wanted):
     are held out, the checkpoint does."""
     with Checkpoint(path) as file:
         found = file.metadata
+        if found and found.training and found.training.get("folds"):
+            raise ValueError(f"{path}: was trained with --folds: cannot resume; train again")
         if found is None or found.training is None or found.val_loss is None:
             raise ValueError(f"{path}: has no training state: cannot resume; give a checkpoint of train.py")
         options = [(f"--{key.replace('_', '-')}", key) for key in wanted.training if key != "group"]
@@ -127,16 +131,24 @@ def _check_resumable(path, wanted):
         return found.training
 
 
-def _choose_splits(dataset, training):
-    train, validation = dataset.split_train_validation(
-        training["validation_split"], training["seed"], training["group"]
-    )
-    return Splits(train, validation, dataset.split_train_test()[1])
+def _choose_folds(dataset, training):
+    """The Splits of each fold; of one, where there are no folds."""
+    seed, group, folds = training["seed"], training["group"], training.get("folds", 1)
+    if folds > 1:
+        parts = dataset.split_folds(folds, seed, group)
+    else:
+        parts = [dataset.split_train_validation(training["validation_split"], seed, group)]
+    test = dataset.split_train_test()[1]
+    return [Splits(train, validation, test) for train, validation in parts]
 
 
-def _print_sizes(splits):
-    train, validation, test = map(len, splits)
-    print(f"{count(train, 'clip')} to train on, {validation} to validate on, {test} to test on")
+def _print_sizes(folds):
+    train, validation, test = map(len, folds[0])
+    if len(folds) > 1:
+        in_folds = f"in {len(folds)} folds, of which each validates once"
+        print(f"{count(train + validation, 'clip')} to train on {in_folds}, {test} to test on")
+    else:
+        print(f"{count(train, 'clip')} to train on, {validation} to validate on, {test} to test on")
 
 
 def _warn_of_splits(dataset, splits, training):
