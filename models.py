@@ -15,7 +15,7 @@ from vidclass.training.batches import FeatureStatistics
 from vidclass.training.calibration import apply_temperature
 from vidclass.training.checkpoint import Checkpoint, write_checkpoint
 from vidclass.training.fast_lstm import LSTM
-from vidclass.training.metadata import MODELS, Metadata, newest_network
+from vidclass.training.metadata import MODELS, Metadata, branch_count, newest_network
 
 ARTICLE_DENSE = 512  # width of the hidden layer after the article's LSTM
 ARGUMENTS = ("nb_classes", "model", "seq_length", "features_length", "units")  # of __init__, in a checkpoint
@@ -60,7 +60,7 @@ class ResearchModel:
                 file = stack.enter_context(Checkpoint(file))
             found = file.arguments if file else {}
             self.dense = (found.get("dense") or ARTICLE_DENSE) if model == "article" else 0
-            self.network = found.get("network", newest_network(model, seq_length))
+            self.network = found.get("network", newest_network(model))
             self.members = found.get("members", 1)
             self.model, self.trainer = self._build(is_replaced=file is not None)
             if file:
@@ -152,13 +152,13 @@ class ResearchModel:
 
         InceptionV3's features differ in scale by a factor of 25 between one set of weights and another.
         """
-        for layer in self.model._flatten_layers():
-            if isinstance(layer, layers.Normalization):
-                mean, variance = getattr(statistics, layer.name)
-                # A feature that hardly ever varies would be blown up to noise.
-                floor = 0.01 * np.median(variance[variance > 0]) if np.any(variance > 0) else 1.0
-                layer.set_weights([mean, np.maximum(variance, floor), np.array(0)])
-                layer.finalize_state()
+        for part in self.parts:
+            for layer in part.layers:
+                if isinstance(layer, layers.BatchNormalization):
+                    mean, variance = getattr(statistics, layer.name)
+                    # A feature that hardly ever varies would be blown up to noise.
+                    floor = 0.01 * np.median(variance[variance > 0]) if np.any(variance > 0) else 1.0
+                    layer.set_weights([mean, np.maximum(variance, floor)])
 
     def _build(self, is_replaced):
         """(the network, what is trained of it). is_replaced: its first weights don't matter."""
@@ -182,9 +182,13 @@ class ResearchModel:
         """Models of the branches of one member."""
         sequence = layers.Input((self.seq_length, self.features_length))
         recurrent = sequence, self.nb_classes, self.name, self.units
-        probabilities = [branches.content(*recurrent)]
-        if self.network == 2:
-            probabilities += [branches.change(*recurrent), branches.summary(sequence, self.nb_classes)]
+        if self.network == 1:
+            probabilities = [branches.first_network(*recurrent)]
+        elif branch_count(self.network, self.seq_length) == 1:
+            probabilities = [branches.content(*recurrent)]
+        else:
+            summary = branches.summary(sequence, self.nb_classes)
+            probabilities = [branches.content(*recurrent), branches.change(*recurrent), summary]
         return [Model(sequence, one) for one in probabilities]
 
     def _build_article(self, is_replaced):

@@ -16,11 +16,21 @@ WEIGHTS = "weights"  # name of the layer with the weights of the branches
 WEIGHT_DECAY = 1e-3  # of the summary branch, which has a weight for each of its numbers and each class
 
 
+def first_network(sequence: Any, nb_classes: int, model: str, units: int) -> Any:
+    """The probabilities of the network of earlier checkpoints: content's, with another layer that
+    standardises."""
+    return _content(layers.Normalization()(sequence), nb_classes, model, units)
+
+
 def content(sequence: Any, nb_classes: int, model: str, units: int) -> Any:
     """Probabilities (n, nb_classes) by what the frames of a sequence (n, seq_length, features_length) show.
     model: "lstm", "bilstm" or "gru"."""
+    return _content(_standardised(FRAMES)(sequence), nb_classes, model, units)
+
+
+def _content(frames, nb_classes, model, units):
     # Features are dropped from all frames of a clip: noise from frame to frame would drown what changes.
-    frames = layers.SpatialDropout1D(0.5)(layers.Normalization(name=FRAMES)(sequence))
+    frames = layers.SpatialDropout1D(0.5)(frames)
     # Few clips and 2048 features: a narrow projection overfits less than a wide recurrent layer. What a frame
     # shows and how it differs from the clip's mean are projected apart: what stays the same drowns the rest.
     deviation = layers.Subtract()([frames, layers.GlobalAveragePooling1D(keepdims=True)(frames)])
@@ -31,7 +41,7 @@ def content(sequence: Any, nb_classes: int, model: str, units: int) -> Any:
 def change(sequence: Any, nb_classes: int, model: str, units: int) -> Any:
     """Probabilities by how much each feature changes from frame to frame, see content. Of at least two
     frames."""
-    steps = layers.SpatialDropout1D(0.5)(layers.Normalization(name=STEPS)(_absolute_steps(sequence)))
+    steps = layers.SpatialDropout1D(0.5)(_standardised(STEPS)(_absolute_steps(sequence)))
     return _recurrent(layers.Dense(units)(steps), nb_classes, model, units)
 
 
@@ -45,7 +55,7 @@ def summary(sequence: Any, nb_classes: int) -> Any:
     mean = layers.GlobalAveragePooling1D(keepdims=True)(sequence)
     averages = [_absolute_difference(sequence, mean), _absolute_steps(sequence)]
     pooled = [layers.Flatten()(mean), *(layers.GlobalAveragePooling1D()(values) for values in averages)]
-    statistics = layers.Dropout(0.5)(layers.Normalization(name=SUMMARY)(layers.Concatenate()(pooled)))
+    statistics = layers.Dropout(0.5)(_standardised(SUMMARY)(layers.Concatenate()(pooled)))
     return layers.Dense(
         nb_classes,
         activation="softmax",
@@ -74,6 +84,15 @@ def _recurrent(projected, nb_classes, model, units):
     # The mean over time weighs all frames alike; the hidden state at the end depends on their order.
     read = layers.Concatenate()([layers.GlobalAveragePooling1D()(outputs), *hidden])
     return layers.Dense(nb_classes, activation="softmax")(layers.Dropout(0.5)(read))
+
+
+def _standardised(name):
+    """A layer that standardises by ResearchModel.set_normalization's statistics.
+
+    Frozen, a BatchNormalization does so in training, too. keras.layers.Normalization would have to be told
+    after its weights are loaded, which load_model forgets in a branch.
+    """
+    return layers.BatchNormalization(epsilon=1e-12, center=False, scale=False, trainable=False, name=name)
 
 
 def _absolute_steps(sequence):

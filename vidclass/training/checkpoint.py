@@ -18,7 +18,7 @@ from vidclass import atomic, platform
 from vidclass.errors import UsageError
 from vidclass.features.identity import FEATURES_LENGTH
 from vidclass.training import keras_file
-from vidclass.training.metadata import MOST_FEATURES, Metadata, parse_metadata
+from vidclass.training.metadata import MOST_FEATURES, Metadata, branch_count, parse_metadata
 
 METADATA = "video_classification"  # name of the HDF5 attribute
 
@@ -158,21 +158,26 @@ def weight_shapes(arguments: Mapping[str, Any]) -> list[tuple[int, ...]]:
     model, nb_classes, length, units = (
         arguments[name] for name in ("model", "nb_classes", "features_length", "units")
     )
+    branches = 1
     if model == "article":
         shapes = _article_shapes(nb_classes, length, units, arguments["dense"])
     elif model not in ("lstm", "bilstm", "gru"):
         raise ValueError(f"weight_shapes doesn't know the network {model}")
     else:
-        projection, average = [(length, units), (units,)], [(length,), (length,), ()]
+        projection, average = [(length, units), (units,)], [(length,), (length,)]
         content = projection * 2 + _recurrent_shapes(model, 2 * units, units, nb_classes)
+        branches = branch_count(arguments["network"], arguments["seq_length"])
         if arguments["network"] == 1:
-            # Of several branches Keras writes one by one, of each what is trained first; of one, its layers.
-            shapes = average + content if arguments["members"] == 1 else content + average
-        else:
+            shapes = [*average, (), *content]
+        elif branches * arguments["members"] == 1:
+            shapes = average + content
+        else:  # branch by branch, of each what is trained first
+            shapes = content + average
+        if branches > 1:
             change = projection + _recurrent_shapes(model, units, units, nb_classes)
-            summary = [(3 * length, nb_classes), (nb_classes,), (3 * length,), (3 * length,), ()]
-            shapes = content + average + change + average + summary
-    parts = arguments["members"] * (1 if arguments["network"] == 1 else 3)
+            summary = [(3 * length, nb_classes), (nb_classes,), (3 * length,), (3 * length,)]
+            shapes += change + average + summary
+    parts = arguments["members"] * branches
     return shapes * arguments["members"] + [(parts, 1)] * (parts > 1)
 
 

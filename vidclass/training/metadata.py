@@ -63,11 +63,16 @@ class Metadata:
     training: dict | None = None  # options of train.py that decide which clips it trains on, and how
 
 
-def newest_network(model: str, seq_length: int | None) -> int:
-    """The version of a network's architecture that is trained today: 2, the mean of three branches, see
-    branches.py. 1, one branch, is that of earlier checkpoints, and of what has no step from frame to frame;
-    the article's network has no other."""
-    return 1 if model == "article" or seq_length == 1 else 2
+def newest_network(model: str) -> int:
+    """The version of a network's architecture that is trained today: 2, branches that see different things of
+    a sequence, see branches.py. 1, which sees the frames alone, is that of earlier checkpoints; the article's
+    network has no other."""
+    return 1 if model == "article" else 2
+
+
+def branch_count(network: int, seq_length: int | None) -> int:
+    """The number of branches of a version of the architecture; one frame alone has no steps to see."""
+    return 1 if network == 1 or seq_length == 1 else 3
 
 
 def parse_metadata(text: str, path: str | os.PathLike) -> Metadata:
@@ -123,8 +128,10 @@ def _check(metadata):
             f"a sequence has more than {MOST_FEATURES} numbers",
             f"give a shorter sequence, of at most {most} frames",
         )
-    if metadata.network > newest_network(metadata.model, metadata.seq_length):
+    if metadata.network > newest_network(metadata.model):
         raise Unsound("network")
+    if metadata.members > 1 and metadata.network < newest_network(metadata.model):
+        raise Unsound("members")
     _check_names(metadata.class_names)
     _check_image_shape(metadata.image_shape)
     if metadata.model not in MODELS or not re.fullmatch("[0-9A-Za-z_-]{1,64}", metadata.weights):
