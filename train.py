@@ -234,28 +234,7 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"width of the recurrent layer "
         f"(default: {', '.join(f'{name} {units}' for name, units in MODELS.items())})",
     )
-    add(
-        "--validation-split",
-        type=cli.fraction,
-        default=defaults.validation_split,
-        metavar="SHARE",
-        help="share of the training clips held out to tell when to stop (default: %(default)s)",
-    )
-    add(
-        "--group",
-        action=argparse.BooleanOptionalAction,
-        help="hold out whole groups of clips by name alone: v_Punch_g03_c01 is of group g03, match2_17 of "
-        "match2_; --no-group: single clips (default: whole recordings or stretches, where clips.csv or "
-        "names like v_Punch_g03_c01 tell them)",
-    )
-    add(
-        "--folds",
-        type=cli.at_least(*LIMITS["members"]),
-        default=defaults.folds,
-        metavar="K",
-        help="train K networks, each validated on another part of the training clips, and take their mean "
-        "(default: %(default)s)",
-    )
+    _add_validation_options(parser, defaults)
     at_least_one = cli.at_least(1)
     add("--epochs", type=at_least_one, default=defaults.epochs, help="at most (default: %(default)s)")
     add(
@@ -278,6 +257,32 @@ def make_parser() -> argparse.ArgumentParser:
     cli.add_sequences_option(parser, "take them from there, what it lacks is extracted and saved there, too")
     cli.add_baseline_option(parser)
     return parser
+
+
+def _add_validation_options(parser, defaults):
+    add = parser.add_argument
+    add(
+        "--validation-split",
+        type=cli.fraction,
+        default=defaults.validation_split,
+        metavar="SHARE",
+        help="share of the training clips held out to tell when to stop (default: %(default)s)",
+    )
+    add(
+        "--group",
+        action=argparse.BooleanOptionalAction,
+        help="hold out whole groups of clips by name alone: v_Punch_g03_c01 is of group g03, match2_17 of "
+        "match2_; --no-group: single clips (default: whole recordings or stretches, where clips.csv or "
+        "names like v_Punch_g03_c01 tell them)",
+    )
+    add(
+        "--folds",
+        type=cli.at_least(*LIMITS["members"]),
+        default=defaults.folds,
+        metavar="K",
+        help="train K networks, each validated on another part of the training clips, and take their mean "
+        "(default: %(default)s)",
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

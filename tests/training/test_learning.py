@@ -104,14 +104,19 @@ def test_feature_statistics(numbered):
 
 
 def test_a_branch_counts_by_what_it_tells_beyond_chance():
-    """Two branches that tell a third and a sixth of a bit less than all, one that guesses, one that is surely
-    wrong."""
+    """Those that tell 2/3 and 1/3 of a bit, one that guesses, and one that is mostly wrong."""
     targets = np.eye(2)[[0, 1, 0, 1]]
     knows = targets * 0.5 ** (1 / 3) + (1 - targets) * (1 - 0.5 ** (1 / 3))
     guesses, is_wrong = np.full((4, 2), 0.5), 1 - knows
-    np.testing.assert_allclose(weigh(targets, np.stack([knows, guesses, is_wrong])), [1, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        weigh(targets, np.stack([knows, guesses, is_wrong])),
+        np.array([2 / 3 + 0.05, 0.05, 0.05]) / (2 / 3 + 0.15),
+        rtol=1e-5,
+    )
     less = targets * 0.5 ** (2 / 3) + (1 - targets) * (1 - 0.5 ** (2 / 3))
-    np.testing.assert_allclose(weigh(targets, np.stack([knows, less])), [2 / 3, 1 / 3], rtol=1e-5)
+    np.testing.assert_allclose(
+        weigh(targets, np.stack([knows, less])), np.array([2 / 3 + 0.05, 1 / 3 + 0.05]) / 1.1, rtol=1e-5
+    )
     np.testing.assert_allclose(weigh(targets, np.stack([is_wrong, is_wrong])), [0.5, 0.5])
 
 

@@ -126,7 +126,9 @@ class BranchTraining(Model):
         if not training:
             return cross_entropy(y, _mean(y_pred), sample_weight)
         branches = [cross_entropy(y, probabilities, sample_weight) for probabilities in y_pred]
-        return (sum(branches) + sum(self.losses)) / len(branches)
+        # Keras's way of sharing the weight decay among devices, each of which computes it.
+        decay = [self._aggregate_additional_loss(loss) for loss in self.losses]
+        return (sum(branches) + sum(decay)) / len(branches)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """See keras.Model.compute_metrics."""

@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 # Standard deviation of the logarithm of the temperature before anything is known: a dozen validation clips
 # that are all right would call for certainty, this holds them back.
 TEMPERATURE_PRIOR = 0.5
+LEAST = 0.05  # of what can be told of a class, that each branch is taken to tell at least
 
 
 def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
@@ -23,14 +24,14 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
 def weigh(targets: np.ndarray, branches: np.ndarray) -> np.ndarray:
     """How much each branch of a network counts, (branches,), 1 in all: in proportion to what it tells of the
     validation clips' classes beyond chance, log(classes) less its cross-entropy, all classes counting alike.
-    One that tells nothing doesn't count; if none tells anything, all count alike.
+    LEAST is added to each: where all tell next to nothing, chance would decide which one counts.
 
     targets: one-hot (n, classes). branches: probabilities (branches, n, classes).
     """
     likelihood = np.maximum((branches * targets).sum(2), 1e-7)  # (branches, n)
     cross_entropy = -(np.log(likelihood) * class_weights(targets)).mean(1)
-    told = np.maximum(np.log(targets.shape[1]) - cross_entropy, 0)
-    return told / told.sum() if told.any() else np.full(len(branches), 1 / len(branches))
+    told = LEAST + np.maximum(1 - cross_entropy / np.log(targets.shape[1]), 0)
+    return told / told.sum()
 
 
 def class_weights(targets: np.ndarray) -> np.ndarray:
