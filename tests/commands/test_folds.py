@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import ARTICLE_ARGUMENTS, CLASSES, LENGTH, assert_one_line_error, run
+from conftest import ARTICLE_ARGUMENTS, LENGTH, assert_one_line_error, run
 
 from data import DataSet
 from models import ResearchModel
@@ -54,7 +54,7 @@ def test_each_clip_is_classified_by_the_network_that_did_not_learn_from_it(train
     for fold, (_, clips) in enumerate(dataset.split_folds(2), 1):
         x = np.stack([store.load(clip) for clip in clips])
         predicted = np.tensordot(weights, best_of(folder, fold).predict_branches(x), 1).argmax(1)
-        right += sum(CLASSES[number] == clip.class_name for number, clip in zip(predicted, clips))
+        right += sum(dataset.classes[number] == clip.class_name for number, clip in zip(predicted, clips))
         validated += clips
     assert sorted(validated) == sorted(dataset.split_train_test()[0])
     assert report["clips"] == 12 and report["accuracy"] == right / 12
