@@ -166,9 +166,8 @@ class ResearchModel:
         rate: Any = 1e-3
         if self.name == "article":
             self.parts = [self._build_article(is_replaced) for _ in range(self.members)]
-            rate = optimizers.schedules.InverseTimeDecay(
-                1e-5, decay_steps=1, decay_rate=1e-6
-            )  # the article's
+            # The article's.
+            rate = optimizers.schedules.InverseTimeDecay(1e-5, decay_steps=1, decay_rate=1e-6)
         else:
             self.parts = [branch for _ in range(self.members) for branch in self._build_branches()]
         optimizer = optimizers.Adam(rate)

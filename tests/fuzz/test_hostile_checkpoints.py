@@ -57,7 +57,7 @@ def look(path):
 @pytest.fixture(scope="module")
 def usual_peak(whole):
     answer, peak = look(whole)
-    assert len(answer["weights"]) == 12
+    assert len(answer["weights"]) == 25
     return peak
 
 
