@@ -121,12 +121,10 @@ def regression(dataset, train_rows, identity, only_mean=True):
 
 
 def statistics(sequence, only_mean):
-    """The mean over time of a sequence (steps, features), then its standard deviation and mean absolute step
-    |x_t - x_(t-1)| unless only_mean: (features,) or (3 features,)."""
-    if only_mean:
-        return sequence.mean(0)
-    steps = np.abs(np.diff(sequence, axis=0))
-    return np.concatenate([sequence.mean(0), sequence.std(0), steps.mean(0)])
+    """What the report's baseline sees of a sequence (steps, features): (features,) or (3 * features,)."""
+    from vidclass.training.baseline import summarize
+
+    return summarize(sequence)[: sequence.shape[1] if only_mean else None]
 
 
 def run(links, weights, recipe, seed):

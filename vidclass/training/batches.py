@@ -16,12 +16,12 @@ class ClipSequences:
     """Clips and their feature sequences on disk.
 
     store: a FolderStore. clips: of its dataset. len() is the number of clips.
-    .clips. .seq_length. .targets: one-hot classes, float32 (n, classes).
+    .clips. .targets: one-hot classes, float32 (n, classes).
     """
 
     def __init__(self, store: Any, clips: list[Clip]):
         dataset = store.dataset
-        self.clips, self.seq_length = clips, dataset.seq_length
+        self.clips = clips
         targets = [dataset.get_class_one_hot(clip.class_name) for clip in clips]
         self.targets = np.array(targets, np.float32).reshape(-1, len(dataset.classes))
         self._store = store

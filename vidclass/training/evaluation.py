@@ -40,7 +40,9 @@ def calibrate(research_model: Any, validation: ClipSequences, fitted: Fit, check
             metadata = replace(research_model.metadata, temperature=research_model.temperature)
             rewrite_metadata(fitted.best_path, metadata)
         link_checkpoint(fitted.best_path, checkpoint)
-    _warn_if_alike(predict(research_model, validation), research_model.metadata.class_names)
+    else:
+        probabilities = predict(research_model, validation)
+    _warn_if_alike(probabilities, research_model.metadata.class_names)  # at any temperature
 
 
 def combine_folds(members: list, validation: list[ClipSequences]) -> tuple[Any, np.ndarray]:
