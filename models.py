@@ -130,6 +130,14 @@ class ResearchModel:
         if len(self.parts) > 1:
             self.model.get_layer(branches.WEIGHTS).set_weights([np.reshape(weights, (-1, 1))])
 
+    @property
+    def fitted_layers(self) -> tuple[layers.Layer, layers.Layer] | None:
+        """The layers of the branch that summary.fit_summary fits: what standardises batches.summarize's
+        numbers, and the softmax; None in a network that has no such branch."""
+        if self.network < 3 or len(self.parts) == 1:
+            return None
+        return self.parts[-1].get_layer(branches.SUMMARY), self.parts[-1].get_layer(branches.LOGISTIC)
+
     def save(self, path: str | os.PathLike, metadata: Metadata) -> None:
         """Writes the checkpoint, whole or not at all. What metadata say of the network is filled in."""
         write_checkpoint(
@@ -186,7 +194,7 @@ class ResearchModel:
         elif branch_count(self.network, self.seq_length) == 1:
             probabilities = [branches.content(*recurrent)]
         else:
-            summary = branches.summary(sequence, self.nb_classes)
+            summary = branches.summary(sequence, self.nb_classes, is_fitted=self.network > 2)
             probabilities = [branches.content(*recurrent), branches.change(*recurrent), summary]
         return [Model(sequence, one) for one in probabilities]
 

@@ -194,7 +194,7 @@ def _fit(store, splits, plan, options, fold=0):
     from keras.utils import set_random_seed
 
     from models import ResearchModel
-    from vidclass.training import batches, devices, figures, loop
+    from vidclass.training import batches, devices, figures, loop, summary
 
     set_random_seed(options.seed)
     sequences = type(splits)(*(batches.ClipSequences(store, clips) for clips in splits))
@@ -207,6 +207,7 @@ def _fit(store, splits, plan, options, fold=0):
                 len(dataset.classes), options.model, dataset.seq_length, units=options.units
             )
             network.set_normalization(batches.feature_statistics(sequences.train))
+            summary.fit_summary(network, sequences.train)
         fitted = loop.fit(network, sequences, plan.metadata, options, number, fold)
     name = f"training-fold-{fold}" if fold else "training"
     path = os.path.join(options.data_dir, "reports", f"{name}.png")

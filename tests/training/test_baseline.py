@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from data import DataSet
 from vidclass.features.sequence_store import FolderStore
-from vidclass.training import baseline
+from vidclass.training import baseline, summary
 from vidclass.training.baseline import compare_with_baseline
 from vidclass.training.batches import ClipSequences
 from vidclass.training.evaluation import Evaluation, report_on
@@ -137,7 +137,7 @@ def test_a_network_that_does_worse_is_named():
 
 def test_of_very_many_clips_some_are_chosen_of_each_class(tmp_path, monkeypatch, capsys):
     store = make_dataset(tmp_path, noisy_clips(np.random.default_rng(3)))
-    monkeypatch.setattr(baseline, "MOST_CLIPS", 16)
+    monkeypatch.setattr(summary, "MOST_CLIPS", 16)
     found = compare(store)
     assert found["training_clips"] == 10 + 4 + 2  # a third of 30, 12 and 6
     assert "The baseline learns from 16 of the 48 training clips" in capsys.readouterr().err

@@ -53,6 +53,8 @@ def trained(request):
     """A small model with weights that are not the initial ones."""
     model = ResearchModel(3, getattr(request, "param", "lstm"), seq_length=6, units=8)
     model.set_normalization(statistics_of(X))
+    random = np.random.default_rng(1)
+    model.fitted_layers[1].set_weights([random.normal(0, 0.02, (3 * 2048, 3)), random.normal(0, 1, 3)])
     model.trainer.fit(X, np.eye(3)[[0, 1, 2, 0]], epochs=2, verbose=0)
     return model
 
@@ -72,7 +74,7 @@ def predict(model, x=X):
 def test_a_checkpoint_comes_back_with_its_metadata(trained, checkpoint, tmp_path):
     loaded = ResearchModel.load(checkpoint)
     np.testing.assert_array_equal(predict(loaded.model), predict(trained.model))
-    assert loaded.metadata == replace(METADATA_OF_TEST, model=trained.name, units=8, network=2)
+    assert loaded.metadata == replace(METADATA_OF_TEST, model=trained.name, units=8, network=3)
     assert (loaded.name, loaded.units, loaded.seq_length, loaded.nb_classes) == (trained.name, 8, 6, 3)
     assert os.listdir(tmp_path) == ["lstm-features.hdf5"]
     again = ResearchModel(3, trained.name, 6, units=8, saved_model=checkpoint)
@@ -376,7 +378,8 @@ def test_arrays_that_are_not_in_the_file(checkpoint, tmp_path, trap):
 
 
 @pytest.mark.parametrize(
-    ("network", "members", "length"), [(1, 1, 3), (2, 1, 3), (2, 2, 3), (2, 1, 1), (2, 2, 1)]
+    ("network", "members", "length"),
+    [(1, 1, 3), (2, 1, 3), (2, 2, 3), (3, 1, 3), (3, 2, 3), (3, 1, 1), (3, 2, 1)],
 )
 @pytest.mark.parametrize("name", MODELS)
 def test_shapes_that_a_checkpoint_must_have_are_those_of_the_network(

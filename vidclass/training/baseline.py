@@ -19,11 +19,10 @@ from vidclass.console import print
 from vidclass.features.identity import FEATURES_LENGTH
 from vidclass.progress import progress
 from vidclass.training.batches import ClipSequences
+from vidclass.training.summary import choose_clips
 
 # Of summarize's numbers, how many logistic regression sees, for each key of metrics.BASELINES.
 SUMMARIES = {"average": FEATURES_LENGTH, "average_deviation_step": 3 * FEATURES_LENGTH}
-# That it learns from: 250 MB of summaries, some 10 s on 2 cores once they are read. Of more, a random choice.
-MOST_CLIPS = 10_000
 
 
 def summarize(sequence: np.ndarray) -> np.ndarray:
@@ -50,7 +49,7 @@ def compare_with_baseline(
     classifiers that are equally good differ on these clips by as much as this one and the network do. Raises
     ValueError, naming the file, if a sequence is missing or damaged.
     """
-    chosen = _choose(training.targets.argmax(1))
+    chosen = choose_clips(training.targets.argmax(1))
     if len(chosen) < len(training):
         print(
             f"The baseline learns from {len(chosen)} of the {len(training)} training clips", file=sys.stderr
@@ -75,18 +74,6 @@ def compare_with_baseline(
     truth = evaluated.targets.argmax(1)
     scores = {key: _score(truth, np.array(given), predicted) for key, given in answers.items()}
     return {"training_clips": len(chosen), **scores}
-
-
-def _choose(classes):
-    """Numbers of at most MOST_CLIPS clips, of each class the same share; at least one. classes: int (n,)."""
-    if len(classes) <= MOST_CLIPS:
-        return np.arange(len(classes))
-    random, share = np.random.default_rng(0), MOST_CLIPS / len(classes)
-    chosen = []
-    for one in np.unique(classes):
-        numbers = np.flatnonzero(classes == one)
-        chosen.append(random.choice(numbers, max(1, int(share * len(numbers))), replace=False))
-    return np.sort(np.concatenate(chosen))
 
 
 def _score(truth, answers, predicted):

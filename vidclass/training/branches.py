@@ -12,8 +12,10 @@ from vidclass.training.fast_lstm import LSTM
 
 # Names of the layers that standardise, see ResearchModel.set_normalization.
 FRAMES, STEPS, SUMMARY = "frames", "steps", "summary"
+LOGISTIC = "logistic_regression"  # name of the layer that summary.fit_summary fits
 WEIGHTS = "weights"  # name of the layer with the weights of the branches
-WEIGHT_DECAY = 1e-3  # of the summary branch, which has a weight for each of its numbers and each class
+# Of version 2's summary, which learned by gradients as the others do.
+WEIGHT_DECAY = 1e-3
 
 
 def first_network(sequence: Any, nb_classes: int, model: str, units: int) -> Any:
@@ -45,23 +47,26 @@ def change(sequence: Any, nb_classes: int, model: str, units: int) -> Any:
     return _recurrent(layers.Dense(units)(steps), nb_classes, model, units)
 
 
-def summary(sequence: Any, nb_classes: int) -> Any:
+def summary(sequence: Any, nb_classes: int, is_fitted: bool = True) -> Any:
     """Probabilities by three averages of each feature over time: its mean, its mean absolute deviation from
     that, and its mean absolute step from frame to frame. Of at least two frames.
 
     Pooling of statistics as in Snyder et al., "X-vectors: Robust DNN embeddings for speaker recognition"
-    (2018), by a linear classifier, which needs the fewest clips.
+    (2018), by a linear classifier, which needs the fewest clips. is_fitted: it doesn't learn with the other
+    branches, see summary.fit_summary; False: version 2's, which does.
     """
     mean = layers.GlobalAveragePooling1D(keepdims=True)(sequence)
     averages = [_absolute_difference(sequence, mean), _absolute_steps(sequence)]
     pooled = [layers.Flatten()(mean), *(layers.GlobalAveragePooling1D()(values) for values in averages)]
-    statistics = layers.Dropout(0.5)(_standardised(SUMMARY)(layers.Concatenate()(pooled)))
+    statistics = _standardised(SUMMARY)(layers.Concatenate()(pooled))
     return layers.Dense(
         nb_classes,
         activation="softmax",
         kernel_initializer="zeros",
-        kernel_regularizer=regularizers.L2(WEIGHT_DECAY),
-    )(statistics)
+        kernel_regularizer=None if is_fitted else regularizers.L2(WEIGHT_DECAY),
+        trainable=not is_fitted,
+        name=LOGISTIC,
+    )(statistics if is_fitted else layers.Dropout(0.5)(statistics))
 
 
 def weighted_mean(probabilities: list, nb_classes: int) -> Any:

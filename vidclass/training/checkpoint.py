@@ -175,7 +175,9 @@ def weight_shapes(arguments: Mapping[str, Any]) -> list[tuple[int, ...]]:
             shapes = content + average
         if branches > 1:
             change = projection + _recurrent_shapes(model, units, units, nb_classes)
-            summary = [(3 * length, nb_classes), (nb_classes,), (3 * length,), (3 * length,)]
+            averages, softmax = [(3 * length,)] * 2, [(3 * length, nb_classes), (nb_classes,)]
+            # Version 2 trained the softmax.
+            summary = softmax + averages if arguments["network"] == 2 else averages + softmax
             shapes += change + average + summary
     parts = arguments["members"] * branches
     return shapes * arguments["members"] + [(parts, 1)] * (parts > 1)
