@@ -144,8 +144,8 @@ def test_a_result_is_taken_as_labels(earlier):
 
 @pytest.mark.parametrize("name", ["lstm", "folds"])
 def test_networks_of_commit_f5a42bc(name):
-    """tests/golden/f5a42bc/ holds what that commit's ResearchModel.save wrote and .predict gave, trained for 30
-    epochs on the 8 sequences below: a network whose summary learned with the others, and a mean of two."""
+    """tests/golden/f5a42bc/ holds what that commit's ResearchModel.save wrote and .predict gave, trained for
+    30 epochs on the 8 sequences below: a network whose summary learned with the others, and a mean of two."""
     x = np.random.default_rng(0).random((8, 5, 16)).astype(np.float32)
     path = os.path.join(ROOT, "tests", "golden", "f5a42bc", name)
     network = ResearchModel.load(f"{path}.hdf5", optimizer=name == "lstm")

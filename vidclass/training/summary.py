@@ -1,4 +1,4 @@
-"""The branch of a network that is fitted at once, not by gradients: logistic regression on averages over time.
+"""The branch of a network that is fitted at once: logistic regression on averages over time.
 
 Its loss is convex. Few clips suffice to find its minimum, and no seed decides how good it is.
 """
