@@ -50,7 +50,7 @@ def test_it_gives_what_scikit_learn_gives(nb_classes):
     variance = summaries.var(0)
     variance = np.maximum(variance, 0.01 * np.median(variance))
     standardised = (summaries - summaries.mean(0)) / np.sqrt(variance)
-    model = LogisticRegression(C=0.01, max_iter=10_000, tol=1e-8, class_weight="balanced")
+    model = LogisticRegression(C=0.1, max_iter=10_000, tol=1e-8, class_weight="balanced")
     expected = model.fit(standardised, classes).predict_proba(standardised)
     found = fitted(clips).predict_branches(x)[2]
     np.testing.assert_allclose(found, expected, atol=2e-3)

@@ -14,7 +14,7 @@ from vidclass.training.batches import ClipSequences, summarize
 
 # That are learned from: 250 MB of summaries. Of more, a random choice.
 MOST_CLIPS = 10_000
-INVERSE_REGULARIZATION = 0.01  # scikit-learn's C: 6144 numbers of a clip tell few clips apart in many ways
+INVERSE_REGULARIZATION = 0.1  # scikit-learn's C: 6144 numbers tell few clips apart in many ways
 
 
 def fit_summary(research_model: Any, training: ClipSequences) -> None:
