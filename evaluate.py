@@ -28,7 +28,7 @@ class EvaluateOptions:
     split: str = "test"
     weights: str | None = None  # InceptionV3's, for a checkpoint that doesn't say; None: imagenet
     image_shape: tuple[int, int, int] | None = None  # height, width, 3, for a checkpoint that doesn't say
-    precision: str = "float32"  # of the sequences
+    precision: str = "auto"  # of the features; those of all formats count as the same
     sequences_url: str | None = None  # where sequences are that data_dir lacks, see sequence_store.UrlStore
     baseline: bool = True  # compare with logistic regression on the same features
     quiet: bool = False  # no progress bars
@@ -85,7 +85,7 @@ def evaluate(
     _check_classes(dataset, metadata, saved_model)
     clips = choose_clips(dataset, options.split, metadata, saved_model)
     inception_id = metadata.weights if metadata else weights_id(options.weights or "imagenet")
-    identity = features_id(inception_id, options.precision)
+    identity = features_id(inception_id)
     store = FolderStore(dataset, identity)
     if options.sequences_url:
         UrlStore(dataset, identity, options.sequences_url).download(clips, options.quiet)
@@ -150,8 +150,8 @@ def _check_sequences(store, clips):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise FileNotFoundError(
             f"{store.path(missing[0])}{more}: no such feature sequence; make them with "
-            f"{command(dataset.data_dir, f'extract_features.py {arguments}')} and the --weights and "
-            f"--precision of the training"
+            f"{command(dataset.data_dir, f'extract_features.py {arguments}')} and the --weights of "
+            f"the training"
         )
 
 

@@ -32,7 +32,7 @@ class ExtractionJob:
 
     data_dir: str = "data"
     weights: str = "imagenet"  # InceptionV3's: imagenet, random, or the path of a Keras weights file
-    precision: str = "float32"  # in which InceptionV3 computes: float32, bfloat16 or float16
+    precision: str = "auto"  # in which InceptionV3 computes: auto, float32, bfloat16 or float16
     from_video: bool = False  # list and decode the clips themselves, which need not be split into frames
     shard: tuple[int, int] | None = None  # (i, n): only the i-th of n parts of the clips, from 1
     ray: str | None = None  # address of a Ray cluster to work on, see ray_cluster.connected
@@ -85,7 +85,7 @@ def extract_features(
     if options.shard is not None:
         part = set(choose_shard(dataset.listed, *options.shard))
         clips = [clip for clip in clips if clip in part]
-    identity = features_id(weights_id(options.weights), options.precision)
+    identity = features_id(weights_id(options.weights))
     store = open_store(dataset, identity, options.sequences_url, options.keep)
     missing = store.missing(clips)
     if isinstance(store, UrlStore):

@@ -14,6 +14,7 @@ from keras import backend
 from vidclass import memory, parallel
 from vidclass.features.identity import FEATURES_LENGTH, weights_id
 from vidclass.features.inception import shared_network
+from vidclass.features.precision import has_gpu, resolve
 from vidclass.video.images import read_image, resize
 
 # Batches that go through the network at once: while one waits at the end of a layer for its slowest thread,
@@ -32,10 +33,10 @@ class Extractor:
     image_shape: (height, width, 3) at which the network sees a frame; at least 75 pixels each way.
     weights: "imagenet" (Keras's download), "random" (seeded, to try the pipeline), or a Keras weights file of
     InceptionV3, with or without its top. precision: "float32", "bfloat16" or "float16", in which the network
-    computes; the features are float32 in any case.
+    computes, or "auto", see precision.resolve; the features are float32 in any case.
 
-    .image_shape. .batch_size: images per batch. .weights_id: see the function of this name. Extractors of the
-    same arguments share the network.
+    .image_shape. .precision: what it computes in. .batch_size: images per batch. .weights_id: see the
+    function of this name. Extractors of the same arguments share the network.
 
     Raises FileNotFoundError if there is no such file, ValueError if it doesn't fit InceptionV3 or the size is
     too small, RuntimeError if the ImageNet weights can't be downloaded.
@@ -56,7 +57,8 @@ class Extractor:
         self.image_shape = (height, width, channels)
         self.weights_id = weights_id(weights)
         self.batch_size = _batch_size(height * width)
-        self._network = shared_network(os.fspath(weights), self.weights_id, self.image_shape, precision)
+        self.precision = resolve(precision)
+        self._network = shared_network(os.fspath(weights), self.weights_id, self.image_shape, self.precision)
 
     def extract(self, image_path: str | os.PathLike) -> np.ndarray:
         """The features of an image file, float32 (2048,). Raises OSError, ValueError if unreadable."""
@@ -120,10 +122,5 @@ def limit_threads(count: int) -> None:
 def _batch_size(pixels):
     """How many images of so many pixels go through the network together, given the memory that this process
     may use."""
-    gpu = False
-    if backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        gpu = bool(tf.config.list_physical_devices("GPU"))
     most = memory.memory_limit() // 8 // (STREAMS * BYTES_PER_PIXEL * pixels)
-    return max(1, min(most, round((GPU_BATCH_PIXELS if gpu else BATCH_PIXELS) / pixels)))
+    return max(1, min(most, round((GPU_BATCH_PIXELS if has_gpu() else BATCH_PIXELS) / pixels)))

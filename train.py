@@ -31,7 +31,7 @@ class TrainOptions:
 
     data_dir: str = "data"
     weights: str = "imagenet"  # InceptionV3's: imagenet, random, or the path of a Keras weights file
-    precision: str = "float32"  # in which InceptionV3 computes: float32, bfloat16 or float16
+    precision: str = "auto"  # in which InceptionV3 computes: auto, float32, bfloat16 or float16
     sequences_url: str | None = None  # where sequences are kept, too, see sequence_store.UrlStore
     model: str = "lstm"  # one of MODELS
     units: int | None = None  # width of the recurrent layer; None: the model's default
@@ -128,7 +128,7 @@ def train(
     plan = preparation.plan_training(DataSet(*arguments, options.data_dir), options, inception_id)
     failed = extract_features(*arguments, options.extraction_job()).failed
     dataset = DataSet(*arguments, options.data_dir)  # decoding may have corrected numbers of frames
-    identity = features_id(inception_id, options.precision)
+    identity = features_id(inception_id)
     store = fetch_sequences(dataset, identity, options.sequences_url, options.quiet)
     plan = preparation.complete_plan(plan, dataset)
 

@@ -56,9 +56,9 @@ def add_precision_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        default="float32",
-        help="in which InceptionV3 computes; the shorter ones are for GPUs, and bfloat16 for processors "
-        "with AMX (default: float32)",
+        default="auto",
+        help="in which InceptionV3 computes; auto: bfloat16 on GPUs and on processors that have it, where it "
+        "is faster, else float32 (default: %(default)s)",
     )
 
 

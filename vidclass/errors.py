@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-PRECISIONS = ("float32", "bfloat16", "float16")  # in which InceptionV3 may compute
+# In which InceptionV3 may compute; auto: the fastest of the first two.
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 class UsageError(ValueError):

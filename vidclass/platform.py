@@ -46,6 +46,17 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
+def cpu_flags(root: str | os.PathLike = "/") -> frozenset[str]:
+    """What the processor can do, as /proc/cpuinfo below `root` names it; nothing where the system can't
+    tell."""
+    found: set[str] = set()
+    for line in _read(root, "proc/cpuinfo").splitlines():
+        name, _, flags = line.partition(":")
+        if name.strip() in ("flags", "Features"):  # x86's and ARM's name
+            found.update(flags.split())
+    return frozenset(found)
+
+
 # Locks
 
 

@@ -8,8 +8,9 @@ import pytest
 from conftest import ROOT, assert_one_line_error, run
 
 from extractor import Extractor
-from vidclass.features.identity import features_id, weights_id
+from vidclass.features.identity import weights_id
 from vidclass.features.inception import compile_network
+from vidclass.video.reader import FrameReader
 
 
 def stock_features(stock, images):
@@ -64,14 +65,30 @@ def test_folding_is_exact_for_any_statistics(stock, photos):
 
 @pytest.mark.parametrize("precision, error", [("bfloat16", 0.05), ("float16", 0.01)])
 def test_shorter_numbers_give_nearly_the_same_features(random_extractor, photos, precision, error):
-    """bfloat16 keeps 8 bits, float16 11; features apart from float32's, and float32 in type."""
+    """bfloat16 keeps 8 bits, float16 11. Features of all are float32 in type, and count as the same."""
     exact = random_extractor.extract_batch(photos)
     found = Extractor((96, 128, 3), "random", precision).extract_batch(photos)
     assert found.dtype == np.float32
     difference = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
     assert 1e-5 < difference.max() < error
-    assert features_id("random", precision) == f"random-{precision}"
-    assert features_id("random") == features_id("random", "float32") == "random"
+    assert cosines(found, exact).min() > 0.999
+
+
+def cosines(one, other):
+    """The cosine of each row of one with that of the other."""
+    one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (one, other))
+    return (one * other).sum(1)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_real_weights_give_the_same_features_in_all_formats(shared_weights, shared_clips, precision):
+    """So that a checkpoint trained on one machine works on the next."""
+    folder = os.path.join(shared_clips, "test", "YoYo")
+    names = sorted(os.listdir(folder))[::4]
+    frames = np.stack([next(iter(FrameReader(os.path.join(folder, name)))) for name in names])[:, :150, :200]
+    exact = Extractor((150, 200, 3), shared_weights).extract_batch(frames)
+    found = Extractor((150, 200, 3), shared_weights, precision).extract_batch(frames)
+    assert len(names) > 2 and cosines(found, exact).min() > 0.999
 
 
 def test_extractors_of_the_same_arguments_share_the_network():

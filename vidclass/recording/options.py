@@ -17,7 +17,7 @@ class ClassifyOptions:
 
     data_dir: str = "data"  # where data_file.csv gives the classes of a checkpoint that has none
     weights: str | None = None  # InceptionV3's; None: those that the checkpoint was trained with
-    precision: str = "float32"  # in which InceptionV3 computes, see Extractor
+    precision: str = "auto"  # in which InceptionV3 computes, see Extractor
     hop: float | Fraction | None = None  # seconds from one window's start to the next's; None: a window
     smoothing: Smoothing | None = None  # None: each window is of its likeliest class
     output: str = "result.avi"  # what goes beside it has its name, too
