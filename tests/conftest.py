@@ -263,3 +263,10 @@ class Frames:
 
     def __iter__(self):
         return (np.full((8, 8, 3), number % 251, np.uint8) for number in range(self.count))
+
+    def select(self, numbers, end):
+        return enumerate(self)
+
+    @property
+    def times(self):
+        return np.arange(self.count) / float(self.info.fps)

@@ -70,10 +70,6 @@ class Timed(Frames):
 
     path = "video.mp4"
 
-    @property
-    def times(self):
-        return np.arange(self.count) / float(self.info.fps)
-
 
 class Sequences:
     def __init__(self):

@@ -4,6 +4,7 @@ A window lasts as long as a training clip did, and is sampled in the same way: s
 """
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -59,6 +60,15 @@ class WindowSchedule:
         frames = start + evenly_spaced_indices(self.end(number) - start, self.spec.seq_length)
         return [self._on_grid(frame) for frame in frames.tolist()]
 
+    def all_samples(self) -> Iterator[int]:
+        """The frames that any window samples, rising, without end."""
+        ahead: set[int] = set()
+        for number in itertools.count():
+            ahead.update(self.samples(number))
+            first = self.first_sample(number + 1)
+            yield from sorted(frame for frame in ahead if frame < first)
+            ahead = {frame for frame in ahead if frame >= first}
+
     def first_sample(self, number: int) -> int:
         """The first frame of a window that the network sees: on the grid, it may be before the window's
         start."""
@@ -89,7 +99,7 @@ class WindowSchedule:
 class SampledFrames:
     """Iterates over (number, frame) of the frames that windows sample, resized for the network.
 
-    .frames_read: how many frames of the video were read so far.
+    .frames_read: how many frames of the video are known so far to be there; all of them at the end.
     """
 
     def __init__(self, reader: FrameReader, schedule: WindowSchedule, image_shape: tuple) -> None:
@@ -99,14 +109,16 @@ class SampledFrames:
     def __iter__(self) -> Iterator[tuple]:
         planned = 0  # windows whose samples are wanted
         wanted: set[int] = set()
-        for index, frame in enumerate(self._reader):
+        # What the header says of the number of frames may be wrong: all that come later are read.
+        for index, frame in self._reader.select(self._schedule.all_samples(), self._reader.info.frames):
             while self._schedule.first_sample(planned) <= index:
                 wanted.update(self._schedule.samples(planned))
                 planned += 1
+            self.frames_read = index + 1
             if index in wanted:
                 wanted.discard(index)
                 yield index, resize(frame, self._image_shape)
-            self.frames_read = index + 1
+        self.frames_read = len(self._reader.times)
 
 
 def classify_windows(
@@ -119,7 +131,7 @@ def classify_windows(
 ) -> Iterator[Window]:
     """Yields the Windows of a video, each as soon as it is classified. The last one ends with the video.
 
-    reader: iterable of RGB frames, with .info.fps and .info.frames. extractor: an Extractor. model: a
+    reader: a FrameReader. extractor: an Extractor. model: a
     ResearchModel. cache: gets the features. quiet: no progress bar. Each frame goes through InceptionV3
     once, however many windows sample it.
     """

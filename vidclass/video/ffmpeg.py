@@ -78,10 +78,21 @@ def parts_arguments(path: str | os.PathLike) -> list[str]:
 @functools.cache
 def passthrough() -> tuple[str, str]:
     """ffmpeg's arguments for 'each decoded frame once, none dropped or doubled to keep a rate'."""
-    libavcodec = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", ask(find_ffmpeg(), "-version"))
-    # ffmpeg 5.1 (libavcodec 59.37) renamed -vsync, and later ones dropped the old name.
-    recent = libavcodec is None or tuple(map(int, libavcodec.groups())) >= (59, 37, 100)
-    return ("-fps_mode", "passthrough") if recent else ("-vsync", "passthrough")
+    # ffmpeg 5.1 renamed -vsync, and later ones dropped the old name.
+    return ("-fps_mode" if _is_at_least(59, 37, 100) else "-vsync", "passthrough")
+
+
+def filter_file(path: str | os.PathLike) -> list[str]:
+    """ffmpeg's arguments for an output whose video filter is in a file that we have written ourselves."""
+    # ffmpeg 7.0 reads any option's value from a file, and later ones dropped the option for scripts.
+    return ["-/filter:v" if _is_at_least(61, 3, 100) else "-filter_script:v", os.fspath(path)]
+
+
+@functools.cache
+def _is_at_least(*version):
+    """Whether ffmpeg is of a version, that of libavcodec, or newer; where it doesn't tell, it is."""
+    found = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", ask(find_ffmpeg(), "-version"))
+    return found is None or tuple(map(int, found.groups())) >= version
 
 
 # Running

@@ -4,17 +4,19 @@ Training clips and the video to classify are decoded by the same ffmpeg with the
 frame once, rotation applied, the source's own colour matrix), so that the same frame looks the same in both.
 """
 
+import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
 
+from vidclass.video import selection
 from vidclass.video.ffmpeg import Ffmpeg, error_reason, passthrough, video_arguments
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits, frame_limit, too_many_frames_message
 from vidclass.video.probe import probe
-from vidclass.video.times import read_times, sound_output, times_output
+from vidclass.video.times import read_stamps, read_times, sound_output, times_output
 
 # PPM frames carry their size; rgb24 leaves the conversion, with the source's matrix and range, to ffmpeg.
 PPM_OUTPUT = ("-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1")
@@ -57,20 +59,39 @@ class FrameReader:
         self.times = np.empty(0)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        frames, most = 0, frame_limit(self.path)
-        with tempfile.NamedTemporaryFile("r") as times:
-            arguments = [*video_arguments(self.path, self.limits), *passthrough(), *PPM_OUTPUT]
-            arguments += [*times_output(times.name), *sound_output(self.path)]
+        return (frame for _, frame in self._read(None))
+
+    def select(self, numbers: Iterable[int], end: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (number, frame) of at least these frames, numbered from 0, and of all from `end` on: the
+        others are decoded, but neither converted nor read, which takes longer than decoding. numbers: rising.
+        """
+        return self._read(selection.select(numbers, end))
+
+    def _read(self, chosen):
+        """Yields (number, frame) of a Selection, of all frames without one."""
+        last, most = -1, frame_limit(self.path)
+        with tempfile.TemporaryDirectory() as folder:
+            times = os.path.join(folder, "times")
+            arguments = video_arguments(self.path, self.limits)
+            if chosen:
+                # A size that changes would begin the filters, and their count of frames, anew.
+                arguments = ["-reinit_filter", "0", *arguments, *chosen.arguments(folder)]
+            arguments += [*passthrough(), *PPM_OUTPUT, *times_output(times), *sound_output(self.path)]
             with Ffmpeg(arguments) as process:
-                while (frame := read_ppm(process.stdout)) is not None:
+                for place in itertools.count():
+                    if (frame := read_ppm(process.stdout)) is None:
+                        break
                     process.watchdog.stop()
-                    frames += 1
-                    if frames > most:
+                    last = chosen.number(place) if chosen else place
+                    if last >= most:
                         raise ValueError(f"{self.path}: {too_many_frames_message(self.path)}")
-                    yield frame
+                    yield last, frame
                     process.watchdog.start()
             process.check_stall(self.path)
-            self.times = read_times(times, frames, self.info.fps)
+            with open(times) as file:
+                stamps = file.readlines()
+            frames = max(last + 1, len(read_stamps(stamps))) if chosen else last + 1
+            self.times = read_times(stamps, frames, self.info.fps)
         if not frames:
             raise ValueError(f"{self.path}: no frame can be decoded ({process.reason(self.path)})")
         self.loss = describe_loss(self.path, frames, self.info.frames, process.failed, process.messages)
