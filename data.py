@@ -20,7 +20,7 @@ from vidclass.console import print
 from vidclass.dataset.data_file import SPLITS, Clip, choose_classes, command, data_file, read_data_file
 from vidclass.dataset.frames_note import frame_path, read_frames_note
 from vidclass.dataset.groups import find_origins, group_clips, group_of, take_share
-from vidclass.dataset.validation import divide, group_by_origin, single_clip, single_groups
+from vidclass.dataset.validation import describe_groups, divide, group_by_origin, single_clip, single_groups
 from vidclass.text import class_lines
 
 
@@ -184,6 +184,13 @@ class DataSet:
             return []
         sizes = {name: [len(part) for part in group_clips(clips).values()] for name, clips in classes.items()}
         return [name for name, parts in sizes.items() if len(parts) == 1 or max(parts) == 1]
+
+    def validation_groups(self) -> str:
+        """What split_train_validation holds out where it is not told: "whole recordings", "whole stretches",
+        or "single clips"; of different classes different ones, joined by "or"."""
+        classes = self._by_class()
+        training_clips = [clip for clips in classes.values() for clip in clips]
+        return describe_groups(classes, find_origins(self.data_dir, training_clips))
 
     def get_frames_for_sample(self, row: Sequence) -> list[str]:
         """Paths of all frames of a clip, in order. row: a Clip, or any sequence of the CSV's four columns."""

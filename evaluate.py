@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidclass import cli, locking
+from vidclass.console import print
 from vidclass.errors import UsageError, check_choice
 from vidclass.keras_loading import import_keras
 
@@ -116,6 +117,8 @@ def _check_classes(dataset, metadata, saved_model):
 def choose_clips(dataset: Any, split: str, metadata: Any, saved_model: str) -> list:
     """The clips of a split. dataset: a DataSet. metadata: the checkpoint's, or None. Raises UsageError if
     there are none, or nothing tells which they are."""
+    from vidclass.training.preparation import clips_id
+
     train_clips, test_clips = dataset.split_train_test()
     training = metadata and metadata.training
     if split == "test":
@@ -130,6 +133,12 @@ def choose_clips(dataset: Any, split: str, metadata: Any, saved_model: str) -> l
             training["validation_split"], training["seed"], training["group"]
         )
         clips = parts[split == "validation"]
+        if training.get("clips") not in (None, clips_id(parts[0])):
+            print(
+                f"{saved_model} was trained on other clips than {dataset.data_dir} has now: it may have learned "
+                f"from some of these {split} clips",
+                file=sys.stderr,
+            )
     elif split == "train":
         clips = train_clips
     else:

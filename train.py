@@ -184,7 +184,9 @@ def _train_folds(store, plan, options):
     network.save(checkpoint, plan.metadata)
     print(f"Best checkpoint: {checkpoint}, the mean of the best of each fold")
     print("Cross-validation: each training clip, classified by the network that did not learn from it")
-    clips = [clip for sequences in validation for clip in sequences.clips]
+    folds = [sequences.clips for sequences in validation]
+    print(*describe_folds(options.data_dir, folds), sep="\n", end="")
+    clips = [clip for fold in folds for clip in fold]
     asked = evaluation.Evaluation(checkpoint, "cross-validation", store, clips, quiet=options.quiet)
     return network, checkpoint, fitted.history, evaluation.report_probabilities(probabilities, asked)
 
@@ -211,7 +213,8 @@ def _fit(store, splits, plan, options, fold=0):
         fitted = loop.fit(network, sequences, plan.metadata, options, number, fold)
     name = f"training-fold-{fold}" if fold else "training"
     path = os.path.join(options.data_dir, "reports", f"{name}.png")
-    figures.draw_curves(path, fitted, f"Training of {fitted.best_path or plan.resume}")
+    title = f"Training of {fitted.best_path or plan.resume}"
+    figures.draw_curves(path, fitted, title, len(network.parts))
     return sequences, fitted
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import os
 import re
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 # them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# It warns of functions that are traced anew, which those of several networks are.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def import_keras(and_tensorflow: bool = False) -> None:

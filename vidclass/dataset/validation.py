@@ -1,5 +1,6 @@
 """Which training clips validate: whole groups, chosen for all classes together."""
 
+import collections
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -7,7 +8,9 @@ import numpy as np
 from vidclass.dataset.data_file import Clip
 from vidclass.dataset.groups import Origin
 
+NEXT_TO_NONE = 0.1  # share of a class's clips
 RECORDINGS = 3  # from so many on, a class holds out whole recordings, else stretches
+WHOLE_RECORDINGS, WHOLE_STRETCHES, SINGLE = "whole recordings", "whole stretches", "single clips"
 TRIES, MOST_TRIED = 10, 1000  # random orders, of which the best division counts; groups of more have one
 
 Group = tuple[Hashable, Hashable]  # (recording, the part of it that stays whole); classes may share groups
@@ -21,15 +24,29 @@ def group_by_origin(
     only, see single_groups."""
     groups: dict[Clip, Group] = {}
     for name, clips in classes.items():
-        alone = name in single_groups({name: clips}, origins)
-        by_recording = len({origins[clip].recording for clip in clips if clip in origins}) >= RECORDINGS
+        kind = _kind({name: clips}, origins)
         for clip in clips:
-            if alone or clip not in origins:
+            if kind == SINGLE or clip not in origins:
                 groups[clip] = single_clip(clip)
             else:
                 recording, stretch = origins[clip]
-                groups[clip] = (recording, recording if by_recording else stretch)
+                groups[clip] = (recording, recording if kind == WHOLE_RECORDINGS else stretch)
     return groups
+
+
+def describe_groups(classes: Mapping[str, Sequence[Clip]], origins: Mapping[Clip, Origin]) -> str:
+    """What group_by_origin keeps whole: "whole recordings", say, or "whole stretches or single clips"."""
+    kinds = {_kind({name: clips}, origins) for name, clips in classes.items()}
+    return " or ".join(kind for kind in (WHOLE_RECORDINGS, WHOLE_STRETCHES, SINGLE) if kind in kinds)
+
+
+def _kind(one, origins):
+    """What is held out of one class, {name: its clips}."""
+    ((_, clips),) = one.items()
+    recordings = {origins[clip].recording for clip in clips if clip in origins}
+    if not recordings or single_groups(one, origins):
+        return SINGLE
+    return WHOLE_RECORDINGS if len(recordings) >= RECORDINGS else WHOLE_STRETCHES
 
 
 def single_clip(clip: Clip) -> Group:
@@ -38,12 +55,13 @@ def single_clip(clip: Clip) -> Group:
 
 
 def single_groups(classes: Mapping[str, Sequence[Clip]], origins: Mapping[Clip, Origin]) -> list[str]:
-    """The classes of which most clips, two at least, are of one stretch and no other clip has an origin: one
+    """The classes of which most clips, two at least, are of one stretch, and next to none of another: one
     side would have next to none of them if it stayed whole."""
     single = []
     for name, clips in classes.items():
-        known = [origins[clip].stretch for clip in clips if clip in origins]
-        if len(set(known)) == 1 and len(known) > max(1, len(clips) / 2):
+        stretches = collections.Counter(origins[clip].stretch for clip in clips if clip in origins)
+        most, known = max(stretches.values(), default=0), sum(stretches.values())
+        if most > max(1, len(clips) / 2) and known - most < NEXT_TO_NONE * len(clips):
             single.append(name)
     return single
 

@@ -121,9 +121,9 @@ def _mistake_rows(report):
     return rows or [("none", "", "", "")]
 
 
-def draw_curves(path: str, fitted: Any, title: str) -> None:
+def draw_curves(path: str, fitted: Any, title: str, branches: int = 1) -> None:
     """Draws loss and accuracy over the epochs, if there were any. fitted: loop.Fit; its best epoch is
-    marked."""
+    marked. branches: of the network; of several, the losses of training and validation are not the same."""
     history, best_epoch = fitted.history, fitted.best_epoch
     if not history:
         return
@@ -134,7 +134,8 @@ def draw_curves(path: str, fitted: Any, title: str) -> None:
     for position, (key, label) in enumerate((("loss", "loss"), ("accuracy", "accuracy"))):
         axes = figure.add_axes((0.08 + 0.49 * position, 0.15, 0.4, 0.68))
         marker = "o" if len(epochs) < 30 else None
-        axes.plot(epochs, history[key], label="training", marker=marker, markersize=3)
+        training = "training (mean of the branches' losses)" if key == "loss" and branches > 1 else "training"
+        axes.plot(epochs, history[key], label=training, marker=marker, markersize=3)
         axes.plot(epochs, history[f"val_{key}"], label="validation", marker=marker, markersize=3)
         if best_epoch:
             axes.axvline(best_epoch, color="gray", linestyle=":", label="best checkpoint")

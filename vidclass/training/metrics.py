@@ -134,7 +134,8 @@ def describe_baseline(report: dict[str, Any]) -> list[str]:
     if not baseline:
         return []
     shown = ", ".join(f"{baseline[key]['accuracy']:.3f} ({name})" for key, name in BASELINES.items())
-    lines = [f"Logistic regression on the same features: {shown}"]
+    learned = counted(baseline["training_clips"], "training clip")
+    lines = [f"Logistic regression on the same features of all {learned}: {shown}"]
     best = max((baseline[key] for key in BASELINES), key=lambda scores: scores["accuracy"])
     if best["accuracy"] > report["accuracy"]:
         clips = counted(report["clips"], "clip")

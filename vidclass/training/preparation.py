@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from vidclass.console import count, print
-from vidclass.dataset.data_file import command
+from vidclass.dataset.data_file import Clip, command
 from vidclass.dataset.groups import find_shared_clips
 from vidclass.errors import UsageError
 from vidclass.training.checkpoint import Checkpoint, find_checkpoint
@@ -20,6 +20,7 @@ GROUPING = {
     False: "--no-group",
 }
 SHOWN = 3  # clips in both splits that are named
+SHOWN_CLASSES = 10
 
 
 class Splits(NamedTuple):
@@ -74,6 +75,8 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
         metadata = replace(metadata, training=training)
     folds = _choose_folds(dataset, metadata.training)
     _print_sizes(folds)
+    if len(folds) == 1:
+        print(_describe_validation(dataset, folds[0], metadata.training["group"]))
     _warn_of_splits(dataset, folds[0], metadata.training)
     return Plan(metadata, folds, resume, before.get("clips"))
 
@@ -85,8 +88,7 @@ def complete_plan(plan: Plan, dataset: Any) -> Plan:
     if folds != plan.folds:
         _print_sizes(folds)
     train_clips = folds[0].train
-    names = repr(sorted(train_clips)).encode(errors="replace")
-    clips = hashlib.sha256(names).hexdigest()[:12]
+    clips = clips_id(train_clips)
     metadata = replace(
         plan.metadata,
         clip_seconds=_clip_seconds(dataset, train_clips),
@@ -99,6 +101,11 @@ def complete_plan(plan: Plan, dataset: Any) -> Plan:
             file=sys.stderr,
         )
     return replace(plan, metadata=metadata, folds=folds)
+
+
+def clips_id(train_clips: list[Clip]) -> str:
+    """A short name for the clips that a network was trained on."""
+    return hashlib.sha256(repr(sorted(train_clips)).encode(errors="replace")).hexdigest()[:12]
 
 
 def _check_resumable(path, wanted):
@@ -149,6 +156,18 @@ def _print_sizes(folds):
         print(f"{count(train + validation, 'clip')} to train on {in_folds}, {test} to test on")
     else:
         print(f"{count(train, 'clip')} to train on, {validation} to validate on, {test} to test on")
+
+
+def _describe_validation(dataset, splits, group):
+    """What validates, as a line: by what the clips were chosen, and how many of each class."""
+    by = {None: dataset.validation_groups(), True: "whole groups by name", False: "single clips"}[group]
+    counts = {name: [0, 0] for name in dataset.classes}
+    for number, clips in enumerate((splits.train, splits.validation)):
+        for clip in clips:
+            counts[clip.class_name][number] += 1
+    shown = [f"{name} {held} of {used + held}" for name, (used, held) in list(counts.items())[:SHOWN_CLASSES]]
+    more = f" and {len(counts) - SHOWN_CLASSES} more classes" if len(counts) > SHOWN_CLASSES else ""
+    return f"Validation: {by}: {', '.join(shown)}{more}"
 
 
 def _warn_of_splits(dataset, splits, training):

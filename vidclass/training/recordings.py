@@ -1,6 +1,7 @@
 """What a report says of the recordings that the clips come from: how well each of them is classified, and
 whether the test is on recordings that were trained on."""
 
+import collections
 from collections.abc import Iterable
 from typing import Any
 
@@ -67,6 +68,21 @@ def recording_table(report: dict[str, Any]) -> list[str]:
     rows.insert(0, ("Recordings, the worst first", "clips", "accuracy"))
     width = max(len(name) for name, *_ in rows)
     return [f"{name:{width}}  {clips:>5}  {accuracy:>8}".rstrip() for name, clips, accuracy in rows]
+
+
+def describe_folds(data_dir: str, folds: list[list[Clip]]) -> list[str]:
+    """A line that says how many clips of a cross-validation come from a recording of which other folds have
+    clips, too; no line if none do. folds: the clips that validate in each. Raises what find_origins does."""
+    origins = find_origins(data_dir, [clip for clips in folds for clip in clips])
+    names = [[_name(clip, origins[clip]) for clip in clips if clip in origins] for clips in folds]
+    in_folds = collections.Counter(name for fold in names for name in set(fold))
+    shared = sum(in_folds[name] > 1 for fold in names for name in fold)
+    if not shared:
+        return []
+    return [
+        f"{shared} of the {sum(map(len, folds))} clips come from recordings that are in several folds: the "
+        f"accuracy on new recordings may be lower"
+    ]
 
 
 def describe_shared(report: dict[str, Any]) -> list[str]:
