@@ -44,15 +44,17 @@ def describe_loss(path: str, frames: int, expected: int, failed: bool, messages:
 class FrameReader:
     """Iterates over a video's frames as RGB arrays, all of the size of the first.
 
-    .info: VideoInfo. .limits: VideoLimits, for whatever else opens the file. After the last frame: .loss,
-    None or a line on what could not be decoded; .times, when each frame is shown, in seconds from the
-    recording's start, float64 (frames,). Raises FileNotFoundError or ValueError, naming the file, when there
-    is no video in it.
+    .info: VideoInfo. .limits: VideoLimits, for whatever else opens the file. .size: (height, width) of the
+    frames, once the first one has come; before that what the header says. After the last frame: .loss, None
+    or a line on what could not be decoded; .times, when each frame is shown, in seconds from the recording's
+    start, float64 (frames,). Raises FileNotFoundError or ValueError, naming the file, when there is no video
+    in it.
     """
 
     def __init__(self, path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS):
         self.path, self.limits = os.fspath(path), limits
         self.info = probe(path, limits)
+        self.size = self.info.height, self.info.width
         self.loss: str | None = None
         self.times = np.empty(0)
 
@@ -65,6 +67,7 @@ class FrameReader:
                 while (frame := read_ppm(process.stdout)) is not None:
                     process.watchdog.stop()
                     frames += 1
+                    self.size = frame.shape[:2]
                     if frames > most:
                         raise ValueError(f"{self.path}: {too_many_frames_message(self.path)}")
                     yield frame
