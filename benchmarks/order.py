@@ -10,14 +10,14 @@ that their look tells nothing.
 
 import os
 import sys
-from fractions import Fraction
 
 import cv2
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from vidclass import cli  # noqa: E402
-from vidclass.video.writer import VideoWriter  # noqa: E402
+from vidclass.video.encoders import AVI_CODING  # noqa: E402
+from vidclass.video.ffmpeg import NEVER, Ffmpeg  # noqa: E402
 
 WIDTH, HEIGHT, FRAMES, FPS = 128, 96, 25, 25
 CLASSES = {"light": ("Dawn", "Dusk"), "fill": ("Filling", "Emptying")}
@@ -60,6 +60,15 @@ def _noisy(random, picture):
     return np.clip(picture + random.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
 
 
+def _write(path, frames):
+    """Writes frames, uint8 RGB (height, width, 3), as XVID."""
+    size = f"{frames[0].shape[1]}x{frames[0].shape[0]}"
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", size, "-framerate", str(FPS), "-i", "pipe:0"]
+    with Ffmpeg([*raw, *AVI_CODING, "-f", "avi", f"file:{path}"], writes=True, patience=NEVER) as process:
+        for frame in frames:
+            process.stdin.write(np.ascontiguousarray(frame))
+
+
 def render(kind, data_dir, train_scenes, test_scenes, seed=0):
     """Writes train/<class>/*.avi and test/<class>/*.avi below data_dir."""
     random = np.random.default_rng(seed)
@@ -71,9 +80,7 @@ def render(kind, data_dir, train_scenes, test_scenes, seed=0):
                     folder = os.path.join(data_dir, split, name)
                     os.makedirs(folder, exist_ok=True)
                     path = os.path.join(folder, f"scene{number}_{split}_1.avi")
-                    with VideoWriter(path, Fraction(FPS)) as writer:
-                        for frame in frames[::-1] if position else frames:
-                            writer.write(frame)
+                    _write(path, frames[::-1] if position else frames)
 
 
 def main():

@@ -57,7 +57,7 @@ def captions_layer(captions: Sequence[Caption], height: int, width: int, squares
     """The Layer of Captions on frames of some size. squares: whether each line has one of its class's
     colour."""
     sizes = [box_size(caption, height, width, squares) for caption in captions]
-    box = tuple(max(sides) for sides in zip(*sizes))
+    box = tuple(max(sides) + max(sides) % 2 for sides in zip(*sizes))  # two rows share a colour
     firsts = [0, *(caption.end_frame for caption in captions)]
 
     def pictures():

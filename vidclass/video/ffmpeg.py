@@ -30,6 +30,8 @@ FIRST_VIDEO = ("-map", "0:V:0")  # not a cover picture
 NEVER = math.inf  # patience with an ffmpeg that waits for us
 FIRST_FRAME_PATIENCE = 3600  # seconds that ffmpeg may take on its way to the first frame it writes
 BUFFER = 1 << 20  # bytes
+# In messages of an output, as versions 5 to 9 have them.
+WRITING = rb"Error (writing|closing|muxing)|to the muxer|av_interleaved_write_frame|Error opening output"
 
 
 @functools.cache
@@ -166,6 +168,12 @@ class Ffmpeg:
     def reason(self, path: str | os.PathLike) -> str:
         """What its messages tell a person that is wrong with a file."""
         return error_reason(self.messages, path)
+
+    def writing_reason(self, path: str | os.PathLike) -> str | None:
+        """What its messages tell a person that kept it from writing a file, None if they tell of nothing but
+        what it has read."""
+        lines = [line for line in self.messages.splitlines() if re.search(WRITING, line)]
+        return error_reason(b"\n".join(lines), path) if lines else None
 
     def check_stall(self, path: str | os.PathLike) -> None:
         """Raises ValueError, naming the file, if it was stuck."""

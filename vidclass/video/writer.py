@@ -13,7 +13,6 @@ from vidclass.video.ffmpeg import (
     FIRST_VIDEO,
     PROGRESS,
     Ffmpeg,
-    error_reason,
     find_ffmpeg,
     input_arguments,
     passthrough,
@@ -80,11 +79,12 @@ class VideoWriter:
             bar.total = written or bar.total
         if process.stalled:
             raise OSError(f"{self.path}: can't be written ({process.stalled})")
-        if process.failed:
-            raise OSError(f"{self.path}: can't be written ({_reason(process.messages, self._partial)})")
-        if not written:
+        why = process.writing_reason(self._partial)
+        if not written and not why:
             why = process.reason(self._reader.path)
             raise ValueError(f"{self._reader.path}: no frame can be decoded ({why})")
+        if process.failed:
+            raise OSError(f"{self.path}: can't be written ({why or process.reason(self._partial)})")
 
     def _arguments(self, rate, drawing, folder):
         path, limits = os.path.abspath(self._reader.path), self._reader.limits
@@ -129,8 +129,3 @@ def _sound(start):
         f"aformat=sample_rates=32000|44100|48000"
     )
     return ["-map", "1:a:0?", "-af", in_step]
-
-
-def _reason(messages, partial):
-    """What ffmpeg's messages tell a person that kept it from writing: not what is damaged in the video."""
-    return error_reason(messages, partial)
