@@ -96,12 +96,12 @@ def test_a_program_is_asked(tmp_path):
     assert "ffmpeg version" in ask(find_ffmpeg(), "-version")
 
 
-def test_a_written_video_is_on_the_disk_before_it_has_its_name(tmp_path, clip, monkeypatch):
+def test_a_written_video_is_on_the_disk_before_it_has_its_name(tmp_path, make_clip, monkeypatch):
     flushed = []
     monkeypatch.setattr(
         "vidclass.platform.os.fsync", lambda descriptor: flushed.append((tmp_path / "a.avi").exists())
     )
-    write_copy(tmp_path / "a.avi", clip)
+    write_copy(tmp_path / "a.avi", make_clip("clip.mp4"))
     assert flushed == [False] and (tmp_path / "a.avi").exists()
 
 

@@ -109,7 +109,6 @@ class VideoWriter:
             borders = f"right={full_width - width}:bottom={full_height - height}"
             # With a colour for each pixel: ffmpeg pads no half of one.
             frames += f",format=yuv444p,pad={full_width}:{full_height},fillborders={borders}:mode=smear"
-            frames += f",scale={colors}"
         shape = f"setsar={aspect.numerator}/{aspect.denominator}"
         return f"{sources}[in]{frames},format=yuv420p{drawn},{shape}"
 
