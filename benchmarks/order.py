@@ -10,6 +10,7 @@ that their look tells nothing.
 
 import os
 import sys
+import tempfile
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from vidclass import cli  # noqa: E402
 from vidclass.video.encoders import AVI_CODING  # noqa: E402
-from vidclass.video.ffmpeg import NEVER, Ffmpeg  # noqa: E402
+from vidclass.video.ffmpeg import run_to_end  # noqa: E402
 
 WIDTH, HEIGHT, FRAMES, FPS = 128, 96, 25, 25
 CLASSES = {"light": ("Dawn", "Dusk"), "fill": ("Filling", "Emptying")}
@@ -63,10 +64,11 @@ def _noisy(random, picture):
 def _write(path, frames):
     """Writes frames, uint8 RGB (height, width, 3), as XVID."""
     size = f"{frames[0].shape[1]}x{frames[0].shape[0]}"
-    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", size, "-framerate", str(FPS), "-i", "pipe:0"]
-    with Ffmpeg([*raw, *AVI_CODING, "-f", "avi", f"file:{path}"], writes=True, patience=NEVER) as process:
-        for frame in frames:
-            process.stdin.write(np.ascontiguousarray(frame))
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", size, "-framerate", str(FPS)]
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(np.stack(frames).tobytes())
+        file.flush()
+        run_to_end([*raw, "-i", f"file:{file.name}", *AVI_CODING, "-f", "avi", f"file:{path}"], path)
 
 
 def render(kind, data_dir, train_scenes, test_scenes, seed=0):

@@ -8,21 +8,16 @@ from vidclass import atomic
 from vidclass.progress import progress
 from vidclass.video import encoders
 from vidclass.video.drawing import Drawing
-from vidclass.video.ffmpeg import (
-    FIRST_FRAME_PATIENCE,
-    FIRST_VIDEO,
-    PROGRESS,
-    Ffmpeg,
-    find_ffmpeg,
-    input_arguments,
-    passthrough,
-)
+from vidclass.video.ffmpeg import FIRST_VIDEO, PROGRESS, Ffmpeg, find_ffmpeg, input_arguments, passthrough
 from vidclass.video.limits import frame_limit
 from vidclass.video.reader import FrameReader
 from vidclass.video.times import sound_output, start_time
 
 # Damage in the video doesn't make ffmpeg's exit code one of failure: what is decoded is written.
 ANY_DAMAGE = ("-max_error_rate", "1")
+# Seconds for a step: the video could be decoded before, but a disk may be slow, and the last step of an .mp4
+# moves all of it.
+PATIENCE = 3600
 
 
 class VideoWriter:
@@ -57,23 +52,24 @@ class VideoWriter:
         """Writes all frames, each once, `rate` of them a second. frames: how many there are, if that is
         known. Raises ValueError, naming the video, if none can be decoded, OSError if the file can't be
         written."""
-        try:
-            with atomic.temporary(self.path) as folder:
+        height, width = self.size
+        colors, coding = encoders.arguments(self.path, find_ffmpeg(), round(height * width * rate / 5))
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(atomic.temporary(self.path))
                 os.mkdir(folder)
-                arguments = self._arguments(rate, drawing, folder)
-                self._run(arguments, folder, frames, quiet)
-        except OSError as error:
-            if error.strerror is None:
-                raise
-            raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
+                sources, drawn = drawing.write(folder, rate, colors)
+            except OSError as error:
+                raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
+            filters = f"{sources}[in]{self._frame_filters(colors)}{drawn},{self._shape()}"
+            self._run(self._arguments(rate, filters, coding), folder, frames, quiet)
         atomic.move_into_place(self._partial, self.path)
 
     def _run(self, arguments, folder, frames, quiet):
         """Runs ffmpeg and shows how far it is."""
         written = 0
         with progress(total=frames, unit="frame", desc=f"Writing {self.path}", quiet=quiet) as bar:
-            # What the frames are like is known by now; the last step may move all of a large file.
-            with Ffmpeg(arguments, text=True, patience=FIRST_FRAME_PATIENCE, folder=folder) as process:
+            with Ffmpeg(arguments, text=True, patience=PATIENCE, folder=folder) as process:
                 for written, _ in process.progress():
                     bar.update(written - bar.n)
             bar.total = written or bar.total
@@ -86,31 +82,31 @@ class VideoWriter:
         if process.failed:
             raise OSError(f"{self.path}: can't be written ({why or process.reason(self._partial)})")
 
-    def _arguments(self, rate, drawing, folder):
+    def _arguments(self, rate, filters, coding):
         path, limits = os.path.abspath(self._reader.path), self._reader.limits
-        height, width = self.size
-        colors, coding = encoders.arguments(self.path, find_ffmpeg(), round(height * width * rate / 5))
         # Frame n is decoded at n / rate seconds, whatever the file says.
         inputs, sound, others = ["-r", str(rate), *input_arguments(path, limits)], [], []
         if self._sound:
             inputs += input_arguments(path, limits)
             sound, others = _sound(start_time(path, limits)), sound_output(path, 1)
-        filters = self._filters(rate, drawing, folder, colors)
         picture = [*FIRST_VIDEO, *passthrough(), "-frames:v", str(frame_limit(path)), "-vf", filters]
         output = f"file:{os.path.abspath(self._partial)}"
         return [*PROGRESS, *ANY_DAMAGE, *inputs, *picture, *sound, *coding, output, *others]
 
-    def _filters(self, rate, drawing, folder, colors):
-        sources, drawn = drawing.write(folder, rate, colors)
-        aspect = self._reader.info.pixel_aspect
+    def _frame_filters(self, colors):
+        """Filters that give frames the size and the colours of what is written."""
         (height, width), (full_height, full_width) = self._reader.size, self.size
-        frames = f"scale={width}:{height}:{colors}"
+        filters = f"scale={width}:{height}:{colors}"
         if (height, width) != (full_height, full_width):
             borders = f"right={full_width - width}:bottom={full_height - height}"
             # With a colour for each pixel: ffmpeg pads no half of one.
-            frames += f",format=yuv444p,pad={full_width}:{full_height},fillborders={borders}:mode=smear"
-        shape = f"setsar={aspect.numerator}/{aspect.denominator}"
-        return f"{sources}[in]{frames},format=yuv420p{drawn},{shape}"
+            filters += f",format=yuv444p,pad={full_width}:{full_height},fillborders={borders}:mode=smear"
+        return f"{filters},format=yuv420p"
+
+    def _shape(self):
+        """The filter that says what shape a pixel has."""
+        aspect = self._reader.info.pixel_aspect
+        return f"setsar={aspect.numerator}/{aspect.denominator}"
 
     def __enter__(self):
         return self
