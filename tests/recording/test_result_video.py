@@ -16,6 +16,7 @@ from vidclass.recording.overlay import WEIGHT, Strip, caption, color, lay_out
 from vidclass.recording.segments import Timeline, Window, find_segments
 from vidclass.recording.windows import set_times
 from vidclass.video.drawing import Drawing
+from vidclass.video.probe import audio_format
 from vidclass.video.reader import FrameReader
 from vidclass.video.writer import VideoWriter
 
@@ -207,3 +208,15 @@ def test_a_video_of_which_nothing_can_be_decoded(tmp_path, make_clip):
     with VideoWriter(tmp_path / "result.avi", reader) as writer, refused:
         writer.write(Fraction(25), Drawing(), quiet=True)
     assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_a_sound_that_cannot_be_decoded_is_left_out(tmp_path, capsys):
+    source, path = tmp_path / "source.mkv", tmp_path / "result.avi"
+    inputs = "-f lavfi -i testsrc2=size=320x240:duration=1 -f lavfi -i sine=440:duration=1"
+    ffmpeg(inputs, "-c:v mpeg4 -c:a vorbis -strict -2 -ac 2", source)
+    content = source.read_bytes()
+    at = content.index(b"\x05vorbis") + 7  # the setup header, with the codebooks
+    source.write_bytes(content[:at] + bytes(40) + content[at + 40 :])
+    write(source, path)
+    assert count_frames(path) == 25 and audio_format(path) is None
+    assert "source.mkv: its sound can't be decoded; " in capsys.readouterr().err

@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import sys
 from fractions import Fraction
 
 from vidclass import atomic
+from vidclass.console import print
 from vidclass.progress import progress
 from vidclass.video import encoders
 from vidclass.video.drawing import Drawing
@@ -18,6 +20,10 @@ ANY_DAMAGE = ("-max_error_rate", "1")
 # Seconds for a step: the video could be decoded before, but a disk may be slow, and the last step of an .mp4
 # moves all of it.
 PATIENCE = 3600
+
+
+class UndecodableSound(ValueError):
+    """ffmpeg has no decoder for a video's sound, or its header is damaged."""
 
 
 class VideoWriter:
@@ -62,7 +68,14 @@ class VideoWriter:
             except OSError as error:
                 raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
             filters = f"{sources}[in]{self._frame_filters(colors)}{drawn},{self._shape()}"
-            self._run(self._arguments(rate, filters, coding), folder, frames, quiet)
+            try:
+                self._run(self._arguments(rate, filters, coding), folder, frames, quiet)
+            except UndecodableSound:
+                print(
+                    f"{self._reader.path}: its sound can't be decoded; {self.path} has none", file=sys.stderr
+                )
+                self._sound = False
+                self._run(self._arguments(rate, filters, coding), folder, frames, quiet)
         atomic.move_into_place(self._partial, self.path)
 
     def _run(self, arguments, folder, frames, quiet):
@@ -75,6 +88,8 @@ class VideoWriter:
             bar.total = written or bar.total
         if process.stalled:
             raise OSError(f"{self.path}: can't be written ({process.stalled})")
+        if self._sound and not written and b"Error while opening decoder" in process.messages:
+            raise UndecodableSound
         why = process.writing_reason(self._partial)
         if not written and not why:
             why = process.reason(self._reader.path)
