@@ -82,6 +82,8 @@ def check(source, path, timeline, times):
         draw(expected, windows[number], timeline, times, number)
         off = np.abs(result.astype(int) - expected)
         assert off.mean() < 6 and off[-max(4, height // 40) :].mean() < 12, (number, off.mean())
+        at = column(times[number], times, width)
+        assert result[-max(4, height // 40) + 1 :, at].mean() > 170, (number, at)  # white, unlike the classes
         _, size, margin, _, _ = lay_out(tuple(caption(CLASSES, windows[number]).lines), width, height)
         square = result[margin + size // 5 + 2 : margin + size - 2, margin + 2 : margin + size // 2]
         distances = [np.abs(square.mean((0, 1)) - color(name)).sum() for name in range(3)]
