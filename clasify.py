@@ -62,7 +62,7 @@ def clasify(
 
         model = ResearchModel.load(job.saved_model)
         extractor = Extractor(job.trained.image_shape, job.trained.weights, options.precision)
-        windows, times = steps.classify(job, extractor, model, cache, writer)
+        windows, times = steps.classify(job, extractor, model, cache)
         timeline = steps.segment(job, windows, times, model, cache)
         if writer:
             steps.write_video(job, timeline, times, writer)

@@ -10,14 +10,15 @@ that their look tells nothing.
 
 import os
 import sys
-from fractions import Fraction
+import tempfile
 
 import cv2
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from vidclass import cli  # noqa: E402
-from vidclass.video.writer import VideoWriter  # noqa: E402
+from vidclass.video.encoders import AVI_CODING  # noqa: E402
+from vidclass.video.ffmpeg import run_to_end  # noqa: E402
 
 WIDTH, HEIGHT, FRAMES, FPS = 128, 96, 25, 25
 CLASSES = {"light": ("Dawn", "Dusk"), "fill": ("Filling", "Emptying")}
@@ -60,6 +61,16 @@ def _noisy(random, picture):
     return np.clip(picture + random.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
 
 
+def _write(path, frames):
+    """Writes frames, uint8 RGB (height, width, 3), as XVID."""
+    size = f"{frames[0].shape[1]}x{frames[0].shape[0]}"
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", size, "-framerate", str(FPS)]
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(np.stack(frames).tobytes())
+        file.flush()
+        run_to_end([*raw, "-i", f"file:{file.name}", *AVI_CODING, "-f", "avi", f"file:{path}"], path)
+
+
 def render(kind, data_dir, train_scenes, test_scenes, seed=0):
     """Writes train/<class>/*.avi and test/<class>/*.avi below data_dir."""
     random = np.random.default_rng(seed)
@@ -71,9 +82,7 @@ def render(kind, data_dir, train_scenes, test_scenes, seed=0):
                     folder = os.path.join(data_dir, split, name)
                     os.makedirs(folder, exist_ok=True)
                     path = os.path.join(folder, f"scene{number}_{split}_1.avi")
-                    with VideoWriter(path, Fraction(FPS)) as writer:
-                        for frame in frames[::-1] if position else frames:
-                            writer.write(frame)
+                    _write(path, frames[::-1] if position else frames)
 
 
 def main():

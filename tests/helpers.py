@@ -2,7 +2,12 @@
 
 import subprocess
 
+import numpy as np
+
+from vidclass.video.drawing import Drawing
 from vidclass.video.ffmpeg import find_ffmpeg
+from vidclass.video.reader import FrameReader
+from vidclass.video.writer import VideoWriter
 
 
 def ffmpeg(*arguments, **options):
@@ -12,3 +17,20 @@ def ffmpeg(*arguments, **options):
     for argument in map(str, arguments):
         words += argument.split() if argument.startswith("-") else [argument]
     return subprocess.run([find_ffmpeg(), "-nostdin", "-v", "error", "-y", *words], check=True, **options)
+
+
+def render_frames(path, frames, rate):
+    """Writes frames, uint8 RGB (height, width, 3), to a video without loss: .mkv."""
+    frames = np.stack(list(frames))
+    size = f"{frames.shape[2]}x{frames.shape[1]}"
+    raw = f"-f rawvideo -pix_fmt rgb24 -video_size {size} -framerate {rate}"
+    ffmpeg(raw, "-i -", "-c:v ffv1 -pix_fmt gbrp", f"file:{path}", input=frames.tobytes())
+    return path
+
+
+def write_copy(path, source, rate=None, sound=True, drawing=None):
+    """Writes a video once more with a VideoWriter. rate: its own, if not given."""
+    reader = FrameReader(source)
+    frames = sum(1 for _ in reader)
+    with VideoWriter(path, reader, sound) as writer:
+        writer.write(rate or reader.info.fps, drawing or Drawing(), frames, quiet=True)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from fractions import Fraction
 
 import pytest
 from conftest import (
@@ -22,8 +23,10 @@ from conftest import (
     variable_rate,
 )
 
+from vidclass.video.drawing import Drawing
 from vidclass.video.ffmpeg import find_ffmpeg
 from vidclass.video.reader import FrameReader
+from vidclass.video.writer import VideoWriter
 
 
 def contents(folder, volatile=("logs", "earlier-")):
@@ -208,6 +211,23 @@ def test_a_full_disk(project, match, small_disk):
         "filler",
         "result.avi",
     ]
+
+
+@pytest.mark.parametrize("name", ["result.avi", "result.mp4"])
+def test_a_full_disk_is_told_from_a_damaged_video(tmp_path, make_clip, small_disk, name):
+    source, disk = make_clip("a.mp4", seconds=4, size="320x240"), small_disk(1)
+    content = bytearray(source.read_bytes())
+    start = content.index(b"mdat") + 4000
+    content[start : start + 40000 : 150] = bytes(len(content[start : start + 40000 : 150]))
+    source.write_bytes(content)
+    (disk / "filler").write_bytes(bytes(950_000))
+    reader = FrameReader(source)
+    list(reader)
+    assert reader.loss or sum(1 for _ in reader) > 50
+    full = pytest.raises(OSError, match=f"{name}: can't be written .*No space left on device")
+    with VideoWriter(disk / name, reader) as writer, full:
+        writer.write(Fraction(25), Drawing(), quiet=True)
+    assert os.listdir(disk) == ["filler"]
 
 
 def test_features_and_checkpoints_on_a_full_disk(copy, small_disk):

@@ -12,7 +12,7 @@ import threading
 import numpy as np
 import pytest
 from conftest import ROOT, assert_one_line_error, count_frames, run
-from helpers import ffmpeg
+from helpers import ffmpeg, write_copy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,6 @@ from vidclass.features.sequence_store import FolderStore
 from vidclass.video.ffmpeg import find_ffmpeg, video_arguments
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.reader import FrameReader
-from vidclass.video.writer import VideoWriter
 
 
 @pytest.fixture
@@ -304,9 +303,7 @@ def test_awkward_names_all_the_way(tmp_path, tiny, name):
         assert store.load(row) is not None
     reader = FrameReader(tmp_path / "data/train" / name / f"{name}.mp4")
     assert len(list(reader)) == 3
-    with VideoWriter(tmp_path / f"{name}.avi", reader.info.fps) as writer:
-        for frame in reader:
-            writer.write(frame)
+    write_copy(tmp_path / f"{name}.avi", reader.path)
     assert count_frames(tmp_path / f"{name}.avi") == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["data", f"{name}.avi"])
 

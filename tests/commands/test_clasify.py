@@ -29,7 +29,7 @@ from helpers import ffmpeg
 from extractor import Extractor
 from vidclass.dataset.labels import read_labels
 from vidclass.recording.exporters import WRITERS
-from vidclass.recording.overlay import color, draw_lines
+from vidclass.recording.overlay import captions_layer, color
 from vidclass.recording.results import is_formula, warn_of_rate
 from vidclass.recording.windows import WindowSpec, classify_windows
 from vidclass.video.ffmpeg import find_ffmpeg
@@ -329,24 +329,25 @@ def test_the_strip_shows_the_class_over_time_and_the_position(project, match, op
 
 @pytest.mark.parametrize("options", [(), ("--plain",)])
 def test_smoothed_the_corner_the_strip_and_the_table_agree(project, match, monkeypatch, options):
-    drawn, draw = [], draw_lines
+    drawn, draw = [], captions_layer
 
-    def record(frame, lines, colors=None):
-        drawn.append((lines, colors))
-        draw(frame, lines, colors)
+    def record(captions, height, width, squares):
+        drawn.append((captions, squares))
+        return draw(captions, height, width, squares)
 
-    monkeypatch.setattr("vidclass.recording.result_video.draw_lines", record)
+    monkeypatch.setattr("vidclass.recording.result_video.captions_layer", record)
     result = classify(project, match, "video.mp4", "--smooth", "--hop", "0.2", *options)
     assert result.returncode == 0, result.stderr
     with open(match / "result.csv", newline="") as file:
         rows = [(float(row["end"]), row["class"], float(row["probability"])) for row in csv.DictReader(file)]
-    assert len(drawn) == 109 and len(rows) == 2
-    for number, (lines, colors) in enumerate(drawn):
-        name, probability = next((name, p) for end, name, p in rows if number / 25 < end - 1e-6)
+    [(captions, squares)] = drawn
+    assert squares is not bool(options) and len(captions) == len(rows) == 2
+    for (end_frame, lines, numbers), (end, name, probability) in zip(captions, rows):
+        assert end_frame == pytest.approx(end * 25, abs=0.5)
         said = [line.rsplit(": ", 1) for line in lines]
-        assert said[0][0] == name and float(said[0][1]) == pytest.approx(probability, abs=0.0051), number
+        assert said[0][0] == name and float(said[0][1]) == pytest.approx(probability, abs=0.0051)
         assert float(said[1][1]) == pytest.approx(1 - probability, abs=0.0051)
-        assert colors is None if options else colors[0] == color(["Colour", "Grey"].index(name))
+        assert numbers[0] == ["Colour", "Grey"].index(name)
 
 
 @pytest.mark.parametrize("name", ["result.mp4", "result.mkv", "Result.MOV"])

@@ -5,11 +5,18 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, Frames
+from conftest import ROOT
 
-from vidclass.recording.overlay import caption, draw_lines
-from vidclass.recording.result_video import write_frames
+from vidclass.recording.overlay import Caption, caption, draw_caption
 from vidclass.recording.segments import Window
+
+
+def draw_lines(frame, lines):
+    """Draws lines into the corner of an RGB frame, as ffmpeg's overlay filter does."""
+    picture = draw_caption(Caption(0, lines, range(len(lines))), *frame.shape[:2], squares=False)
+    box = frame[: picture.shape[0], : picture.shape[1]]
+    opaque = picture[..., 3:] / 255
+    box[:] = np.round(box * (1 - opaque) + picture[..., :3] * opaque)
 
 
 @pytest.mark.parametrize("size", [(32, 24), (64, 48), (176, 144), (320, 240), (1280, 720), (240, 1920)])
@@ -33,31 +40,6 @@ def test_probabilities_stay_when_names_are_cut():
     assert (frame != other).any() and frame[:, -1].max() == 0  # drawn, and not over the edge
 
 
-def test_frames_are_written_as_soon_as_their_window_is_classified():
-    """The writer doesn't wait for the end of the video, and gets every frame once, in order."""
-    written, seen = [], []
-
-    class Large(Frames):
-        def __iter__(self):
-            return (np.full((64, 200, 3), number, np.uint8) for number in range(self.count))
-
-    class Writer:
-        path = "x.avi"
-
-        def write(self, frame):
-            written.append(int(frame[-1, -1, 0]))
-
-    def captions():
-        for number in range(4):
-            seen.append(len(written))
-            window = Window(number, number + 1, 25 * number, min(25 * number + 25, 90), [0.75, 0.25])
-            yield caption(["a", "b"], window)
-
-    # 90 frames were classified. A damaged video may yield more of them when it is decoded once more.
-    write_frames(Large(93, 25), Writer(), captions(), quiet=True)
-    assert written == list(range(93)) and seen == [0, 25, 50, 75]
-
-
 def test_a_caption_names_the_likeliest_classes_first_or_the_one_that_is_to_be():
     window = Window(0, 1, 0, 25, [0.1, 0.05, 0.4, 0.15, 0.1, 0.2])
     assert caption(list("abcdef"), window) == (
@@ -78,10 +60,9 @@ def test_a_caption_names_the_likeliest_classes_first_or_the_one_that_is_to_be():
 def test_names_that_are_no_text_are_drawn(name):
     """cv2.getTextSize crashes on half a surrogate pair: in another process, as it would end this one."""
     script = (
-        "import sys, numpy as np; sys.path.insert(0, sys.argv[1]); from vidclass.recording import overlay\n"
-        "frame = np.zeros((96, 128, 3), np.uint8); overlay.draw_lines(frame, [ascii_name + ': "
-        "0.97'], [(9, 9, 9)])\n"
-        "print(frame.max())"
+        "import sys; sys.path.insert(0, sys.argv[1]); from vidclass.recording import overlay\n"
+        "caption = overlay.Caption(9, [ascii_name + ': 0.97'], [0])\n"
+        "print(overlay.draw_caption(caption, 96, 128, True)[..., 1].max())"
     ).replace("ascii_name", ascii(name) if len(name) < 9999 else "'W' * 20000")
     done = subprocess.run([sys.executable, "-c", script, ROOT], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and int(done.stdout) > 150, done

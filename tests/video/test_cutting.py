@@ -7,13 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import count_frames
-from helpers import ffmpeg
+from helpers import ffmpeg, write_copy
 
 from vidclass.recording.kept_copy import keep, kept_name
 from vidclass.recording.segments import Segment, Timeline
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough
-from vidclass.video.reader import FrameReader
-from vidclass.video.writer import VideoWriter
 
 
 @pytest.fixture(scope="session")
@@ -123,11 +121,8 @@ def test_the_result_keeps_the_sound(recording, tmp_path, delay):
     ffmpeg(
         "-itsoffset", str(delay), "-i", recording, "-i", recording, "-map 0:v -map 1:a -c copy -t 6", source
     )
-    frames = list(FrameReader(source))
-    with VideoWriter(tmp_path / "result.avi", Fraction(25), sound=source) as writer:
-        for frame in frames:
-            writer.write(frame)
-    assert count_frames(tmp_path / "result.avi") == len(frames) >= 130
+    write_copy(tmp_path / "result.avi", source)
+    assert count_frames(tmp_path / "result.avi") == count_frames(source) >= 130
     heard, seen = parts_heard(tmp_path / "result.avi"), parts_seen(tmp_path / "result.avi")
     lag = int(delay * 25)  # the sound of a moment is heard with the picture that was shown with it
     changes = [np.flatnonzero(np.diff(np.array(row)) > 0) for row in (seen, heard[: len(seen)])]
@@ -137,9 +132,7 @@ def test_the_result_keeps_the_sound(recording, tmp_path, delay):
 
 def test_a_video_without_sound_gives_a_result_without(make_clip, tmp_path):
     clip = make_clip("a.mp4")
-    with VideoWriter(tmp_path / "result.avi", Fraction(25), sound=clip) as writer:
-        for frame in FrameReader(clip):
-            writer.write(frame)
+    write_copy(tmp_path / "result.avi", clip)
     said = subprocess.run(
         [find_ffmpeg(), "-hide_banner", "-i", tmp_path / "result.avi"], capture_output=True, text=True
     ).stderr

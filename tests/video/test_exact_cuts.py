@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import variable_rate
-from helpers import ffmpeg
+from helpers import ffmpeg, write_copy
 
 from vidclass.recording import html_report
 from vidclass.recording.kept_copy import keep
@@ -16,7 +16,6 @@ from vidclass.video.cutting import ClipCutter, first_picture
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough
 from vidclass.video.reader import FrameReader
 from vidclass.video.times import find_times
-from vidclass.video.writer import VideoWriter
 
 SECONDS, BITS = 26, 10
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "12", "-pix_fmt", "yuv420p")
@@ -216,10 +215,7 @@ def test_times_count_from_the_beginning_of_the_sound(late):
 
 @pytest.mark.parametrize("name", ["result.mp4", "result.avi", "result.mkv"])
 def test_the_result_of_such_a_recording_is_in_step(late, tmp_path, name):
-    reader = FrameReader(late)
-    with VideoWriter(tmp_path / name, reader.info.fps, sound=late) as writer:
-        for frame in reader:
-            writer.write(frame)
+    write_copy(tmp_path / name, late)
     white, tone = white_and_tone(tmp_path / name)
     assert abs(white[0] - 3) < 0.05 and np.abs(np.subtract(white, tone)).max() < 0.08
 

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from conftest import count_frames, variable_rate
-from helpers import ffmpeg
+from helpers import ffmpeg, render_frames, write_copy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidclass.video.drawing import Drawing
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough
 from vidclass.video.images import split_into_frames
 from vidclass.video.probe import as_frame_rate, probe
@@ -198,9 +199,8 @@ def test_writes_xvid_that_opencv_reads(tmp_path, size, fps):
     path = tmp_path / "result.avi"
     fps = as_frame_rate(float(fps))
     frames = [np.full((size[1], size[0], 3), (200, 10 * i, 30), np.uint8) for i in range(12)]
-    with VideoWriter(path, fps) as writer:
-        for frame in frames:
-            writer.write(frame)
+    write_copy(path, render_frames(tmp_path / "source.mkv", frames, fps), fps)
+    (tmp_path / "source.mkv").unlink()
     capture = cv2.VideoCapture(str(path))
     assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == size
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(
@@ -215,26 +215,36 @@ def test_writes_xvid_that_opencv_reads(tmp_path, size, fps):
 
 
 def test_writes_the_shape_of_pixels(tmp_path):
-    path = tmp_path / "dvd.avi"
-    with VideoWriter(path, Fraction(25), Fraction(16, 11)) as writer:
-        writer.write(np.zeros((576, 720, 3), np.uint8))
+    source, path = tmp_path / "source.mkv", tmp_path / "dvd.avi"
+    ffmpeg("-f lavfi -i color=size=720x576:duration=0.2,setsar=16/11 -c:v ffv1", source)
+    write_copy(path, source)
     assert probe(path).pixel_aspect == Fraction(16, 11)
 
 
-def test_a_failed_result_leaves_nothing_behind(tmp_path):
-    old = tmp_path / "result.avi"
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_failed_result_leaves_nothing_behind(tmp_path, make_clip, monkeypatch, stopped):
+    old, reader = tmp_path / "result.avi", FrameReader(make_clip("a.mp4"))
     old.write_bytes(b"an earlier result")
-    with pytest.raises(RuntimeError), VideoWriter(old, Fraction(25)) as writer:
-        writer.write(np.zeros((48, 64, 3), np.uint8))
-        raise RuntimeError
-    assert old.read_bytes() == b"an earlier result" and os.listdir(tmp_path) == ["result.avi"]
+
+    def stop(process):
+        yield 1, 0.04
+        raise KeyboardInterrupt
+
+    with VideoWriter(old, reader) as writer:
+        if stopped:
+            monkeypatch.setattr("vidclass.video.ffmpeg.Ffmpeg.progress", stop)
+            with pytest.raises(KeyboardInterrupt):
+                writer.write(Fraction(25), Drawing(), quiet=True)
+    assert old.read_bytes() == b"an earlier result"
+    assert sorted(os.listdir(tmp_path)) == ["a.mp4", "result.avi"]
 
 
 @pytest.mark.parametrize("name", ["missing/result.avi", "folder.avi"])
-def test_an_output_that_cannot_be_written(tmp_path, name):
+def test_an_output_that_cannot_be_written(tmp_path, name, make_clip):
+    reader = FrameReader(make_clip("a.mp4"))
     (tmp_path / "folder.avi").mkdir()
     with pytest.raises(OSError, match=f"{name}: can't be written"):
-        VideoWriter(tmp_path / name, Fraction(25))
+        VideoWriter(tmp_path / name, reader)
 
 
 def test_ffmpeg_of_imageio_is_used_without_one_on_path(monkeypatch):

@@ -2,6 +2,7 @@
 over time."""
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 
 from vidclass.recording.segments import Timeline, Window
 from vidclass.text import one_line
+from vidclass.video.drawing import Layer, Mark
 
 WEIGHT = 600  # of the letters; 400 is regular, thin strokes drown in the noise of a small XVID frame
 # Of the classes, RGB: Okabe and Ito's, told apart by the colour-blind too ("Color Universal Design", 2008).
@@ -51,24 +53,51 @@ def caption(classes: list[str], window: Window, first: int | None = None) -> Cap
     return Caption(window.end_frame, lines, best)
 
 
-def draw_lines(frame: np.ndarray, lines: list[str], colors: list | None = None) -> None:
-    """Draws lines of text into the upper left corner of an RGB frame, white on a darkened ground. colors: of
-    a square before each line, if any."""
-    height, width = frame.shape[:2]
-    shown, size, margin, step, box_width = lay_out(tuple(lines), width, height)
-    indent = size + margin if colors else 0
-    box = frame[: len(shown) * step + 2 * margin, : box_width + indent]
-    box[:] = box // 3
+def captions_layer(captions: Sequence[Caption], height: int, width: int, squares: bool) -> Layer:
+    """The Layer of Captions on frames of some size. squares: whether each line has one of its class's
+    colour."""
+    sizes = [box_size(caption, height, width, squares) for caption in captions]
+    box = tuple(max(sides) + max(sides) % 2 for sides in zip(*sizes))  # two rows share a colour
+    firsts = [0, *(caption.end_frame for caption in captions)]
+
+    def pictures():
+        for first, caption, size in zip(firsts, captions, sizes):
+            picture = np.zeros((*box, 4), np.uint8)
+            picture[: size[0], : size[1]] = draw_caption(caption, height, width, squares)
+            yield first, picture
+
+    return Layer(pictures())
+
+
+def draw_caption(caption: Caption, height: int, width: int, squares: bool) -> np.ndarray:
+    """What a Caption looks like in the upper left corner of a frame of some size: white letters on a ground
+    that darkens the frame to a third. uint8 RGBA."""
+    shown, size, margin, step, _ = lay_out(tuple(caption.lines), width, height)
+    box_height, box_width = box_size(caption, height, width, squares)
+    indent = size + margin if squares else 0
+    letters = np.zeros((box_height, box_width, 3), np.uint8)
     for number, line in enumerate(shown):
-        top = margin + number * step
-        if colors:
-            frame[top + size // 5 : top + size, margin : margin + size - size // 5] = colors[number]
-        cv2.putText(
-            frame, line, (margin + indent, top + size), (255, 255, 255), cv2.FontFace("sans"), size, WEIGHT
-        )
+        place = margin + indent, margin + number * step + size
+        cv2.putText(letters, line, place, (255, 255, 255), cv2.FontFace("sans"), size, WEIGHT)
+    white = letters[..., :1] / 255  # share of a pixel that is letter
+    opaque = 1 - (1 - white) / 3
+    picture = np.concatenate([white / opaque, white / opaque, white / opaque, opaque], axis=2) * 255
+    if squares:
+        for number, name in enumerate(caption.numbers[: len(shown)]):
+            top = margin + number * step
+            square = picture[top + size // 5 : top + size, margin : margin + size - size // 5]
+            square[:] = *color(name), 255
+    return picture.round().astype(np.uint8)
 
 
-@functools.lru_cache(maxsize=1)  # the frames of a window all have the same
+def box_size(caption: Caption, height: int, width: int, squares: bool) -> tuple[int, int]:
+    """(height, width) of a Caption's darkened ground on a frame of some size."""
+    shown, size, margin, step, box_width = lay_out(tuple(caption.lines), width, height)
+    indent = size + margin if squares else 0
+    return min(len(shown) * step + 2 * margin, height), min(box_width + indent, width)
+
+
+@functools.lru_cache(maxsize=1024)
 def lay_out(lines: tuple[str, ...], width: int, height: int) -> tuple[list[str], int, int, int, int]:
     """How lines of text go on a frame: (lines, letter size, margin, line step, box width), all but the lines
     in pixels.
@@ -111,33 +140,35 @@ def _shorten_line(line, longest=LONGEST_LINE):
 class Strip:
     """The classes over time along the bottom edge of a frame, with a mark at the current position.
 
-    timeline: its last segment ends with the recording. times: of all frames, in seconds.
+    timeline: its last segment ends with the recording. times: of all frames, in seconds. height, width: of
+    the frames.
     """
 
-    def __init__(self, timeline: Timeline, times: np.ndarray) -> None:
-        self._timeline, self._times = timeline, times
+    def __init__(self, timeline: Timeline, times: np.ndarray, height: int, width: int) -> None:
+        self._timeline, self._times, self._width = timeline, times, width
         self._start = timeline.segments[0].start
         self._seconds = max(timeline.segments[-1].end - self._start, 1e-9)
-        self._image = None
+        self._height = min(max(4, height // 40), height)
+        self._top = height - self._height
 
-    def draw(self, frame: np.ndarray, number: int) -> None:
-        """Draws it on an RGB frame. number: of the frame, from 0."""
-        time = self._times[min(number, len(self._times) - 1)]
-        height, width = frame.shape[:2]
-        if self._image is None:
-            self._image = self._render(width)
-        strip = frame[-max(4, height // 40) :]
-        strip[:] = self._image
-        at, half = self._column(time, width), max(1, width // 640)
-        strip[:, max(at - 2 * half, 0) : at + 2 * half + 1] = 0
-        strip[:, max(at - half, 0) : at + half + 1] = 255
-
-    def _render(self, width):
-        image = np.zeros((width, 3), np.uint8)
+    def layer(self) -> Layer:
+        """The strip without the mark."""
+        row = np.full((self._width, 4), (0, 0, 0, 255), np.uint8)
         for segment in self._timeline.segments:  # one that is narrower than a column shows all the same
-            first, last = self._column(segment.start, width), self._column(segment.end, width)
-            image[first : max(last, first + 1)] = color(self._timeline.classes.index(segment.class_name))
-        return image
+            first, last = self._column(segment.start), self._column(segment.end)
+            number = self._timeline.classes.index(segment.class_name)
+            row[first : max(last, first + 1), :3] = color(number)
+        above = self._top % 2  # rows that are not drawn, but give their colour to the two that share it
+        picture = np.repeat(row[None], above + self._height, axis=0)
+        picture[:above, :, 3] = 0
+        return Layer([(0, picture)], self._top - above)
 
-    def _column(self, time, width):
-        return min(int((time - self._start) / self._seconds * width), width - 1)
+    def mark(self) -> Mark:
+        """The mark at the place of each frame's time."""
+        columns = [self._column(time) for time in self._times.tolist()]
+        changes = [n for n, column in enumerate(columns) if not n or column != columns[n - 1]]
+        moves = [(number, columns[number]) for number in changes]
+        return Mark(moves, self._top, self._height, max(1, self._width // 640))
+
+    def _column(self, time):
+        return min(int((time - self._start) / self._seconds * self._width), self._width - 1)

@@ -34,20 +34,13 @@ class ClassificationJob:
     spec: WindowSpec
     options: ClassifyOptions
 
-    @property
-    def is_written_as_classified(self) -> bool:
-        """Whether frames are written as soon as their window is classified: no more is known later."""
-        return self.options.video and not self.options.strip and not self.options.smoothing
-
     @contextlib.contextmanager
     def writer(self) -> Iterator[VideoWriter | None]:
         """A `with` block that writes result.avi, if that is asked for."""
         if not self.options.video:
             yield None
             return
-        info, sound = self.reader.info, self.reader.path if self.options.audio else None
-        output, limits = self.options.output, self.reader.limits
-        with VideoWriter(output, info.fps, info.pixel_aspect, sound, limits) as writer:
+        with VideoWriter(self.options.output, self.reader, self.options.audio) as writer:
             yield writer
 
     @contextlib.contextmanager
@@ -78,23 +71,16 @@ def open_job(
 
 
 def classify(
-    job: ClassificationJob,
-    extractor: FeatureExtractor,
-    model: SequenceClassifier,
-    cache: FeatureCache | None,
-    writer: VideoWriter | None,
+    job: ClassificationJob, extractor: FeatureExtractor, model: SequenceClassifier, cache: FeatureCache | None
 ) -> tuple[list[Window], np.ndarray]:
     """The windows of a recording, which do not overlap: those that do are averaged where they overlap.
     Returns them, and when the frames and the end are shown, in seconds (frames + 1,).
 
-    extractor: an Extractor. model: a ResearchModel. cache: gets the features. writer: gets the frames if they
-    are written as classified.
+    extractor: an Extractor. model: a ResearchModel. cache: gets the features.
     """
     reader, options, classes = job.reader, job.options, job.trained.classes
     found = classify_windows(reader, extractor, model, job.spec, cache, options.quiet)
-    windows: Iterable[Window] = average_windows(found if options.quiet else print_windows(found, classes))
-    if writer and job.is_written_as_classified:
-        windows = result_video.write_as_classified(windows, classes, reader, writer, options.quiet)
+    windows = average_windows(found if options.quiet else print_windows(found, classes))
     return set_times(list(windows), reader)
 
 
@@ -132,11 +118,9 @@ def segment(
 
 
 def write_video(job: ClassificationJob, timeline: Timeline, times: np.ndarray, writer: VideoWriter) -> None:
-    """Writes the frames of result.avi, unless they are written, and says how far their times are off."""
-    reader, options = job.reader, job.options
-    if not job.is_written_as_classified:
-        result_video.write_timeline(timeline, times, reader, writer, options)
-    results.warn_of_rate(reader.path, options.output, writer.rate, times)
+    """Writes result.avi, and says how far the times of its frames are off."""
+    rate = result_video.write(timeline, times, writer, job.options)
+    results.warn_of_rate(job.reader.path, job.options.output, rate, times)
 
 
 def summarize(job: ClassificationJob, timeline: Timeline) -> None:

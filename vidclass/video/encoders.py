@@ -13,7 +13,9 @@ BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt7
 YUV = ("-pix_fmt", "yuv420p", *BT709, "-color_range", "tv")
 AVI_CODING = ("-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-c:a", "libmp3lame", "-b:a", "192k")
 AAC = ("-c:a", "aac", "-b:a", "192k")
-YUV_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int+bicubic"
+# Options of the scale filter. An AVI has no tags: players of that time take it for BT.601.
+AVI_COLORS = "out_color_matrix=bt601:out_range=tv"
+COLORS = "out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int+bicubic"
 
 
 def container(path: str | os.PathLike) -> str:
@@ -26,27 +28,29 @@ def container(path: str | os.PathLike) -> str:
     return CONTAINERS[extension]
 
 
-def is_padded(path: str | os.PathLike) -> bool:
-    """Whether frames of odd height or width get one more row or column: 4:2:0 in H.264 has none that are
-    odd."""
-    return container(path) != "avi"
+def encoded_size(path: str | os.PathLike, height: int, width: int) -> tuple[int, int]:
+    """(height, width) of a video that is made of frames of some size: odd ones get one more row or column
+    where 4:2:0 has none that are odd, in H.264."""
+    if container(path) == "avi":
+        return height, width
+    return height + height % 2, width + width % 2
 
 
-def arguments(path: str | os.PathLike, ffmpeg: str, bits: int) -> tuple[str | None, list[str]]:
-    """ffmpeg's arguments for an output: (video filter or None, list). ffmpeg: the program. bits: per second,
-    for encoders that can't be given a quality."""
+def arguments(path: str | os.PathLike, ffmpeg: str, bits: int) -> tuple[str, list[str]]:
+    """ffmpeg's arguments for an output: (options of the scale filter that converts the colours, list).
+    ffmpeg: the program. bits: per second, for encoders that can't be given a quality."""
     name = container(path)
     # The sound's encoder starts before 0, and pictures are stored before they are shown: all would be shown
     # later.
     in_place = () if name in ("mp4", "mov") else ("-avoid_negative_ts", "disabled")
     if name == "avi":
-        return None, [*AVI_CODING, *in_place, "-f", name]
+        return AVI_COLORS, [*AVI_CODING, *in_place, "-f", name]
     encoder = {
         "libx264": ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18"),
         "libopenh264": ("-c:v", "libopenh264", "-b:v", str(bits)),
         "mpeg4": ("-c:v", "mpeg4", "-q:v", "3"),
     }[best_encoder(ffmpeg)]
-    return YUV_FILTER, [*encoder, *YUV, *AAC, *(in_place or ("-movflags", "+faststart")), "-f", name]
+    return COLORS, [*encoder, *YUV, *AAC, *(in_place or ("-movflags", "+faststart")), "-f", name]
 
 
 @functools.cache

@@ -1,9 +1,7 @@
 """Finding and running ffmpeg. Nothing else in the suite starts it: this module knows what it may open, when
 it is ended, what counts as a failure, and what its messages mean."""
 
-import contextlib
 import functools
-import math
 import os
 import re
 import shutil
@@ -27,9 +25,10 @@ FILES_ONLY = ("-protocol_whitelist", "file,pipe")
 # It asks nothing, prints errors alone, and overwrites: outputs are temporary files of ours.
 COMMON = ("-nostdin", "-hide_banner", "-v", "error", "-y")
 FIRST_VIDEO = ("-map", "0:V:0")  # not a cover picture
-NEVER = math.inf  # patience with an ffmpeg that waits for us
 FIRST_FRAME_PATIENCE = 3600  # seconds that ffmpeg may take on its way to the first frame it writes
 BUFFER = 1 << 20  # bytes
+# In messages of an output, as versions 5 to 9 have them.
+WRITING = rb"Error (writing|closing|muxing)|to the muxer|av_interleaved_write_frame|Error opening output"
 
 
 @functools.cache
@@ -102,23 +101,22 @@ class Ffmpeg:
     """A running ffmpeg; a context manager. It has ended when the block ends: by itself, or killed if an
     exception leaves the block. It dies with this process, and a Watchdog ends it where it is stuck.
 
-    arguments: after COMMON. writes: frames are written to its .stdin; otherwise its output is read from
-    .stdout. text: as text. patience: seconds for each of its steps (None: watchdog.STALL). folder: in which
-    it works. .returncode, .messages (its stderr, bytes), .failed: when it has ended.
+    arguments: after COMMON. Its output is read from .stdout. text: as text. patience: seconds for each of its
+    steps (None: watchdog.STALL). folder: in which it works. .returncode, .messages (its stderr, bytes),
+    .failed: when it has ended.
     """
 
     def __init__(
         self,
         arguments: Sequence[str],
-        writes: bool = False,
         text: bool = False,
         patience: float | None = None,
         folder: str | None = None,
     ):
         self._command = [find_ffmpeg(), *COMMON, *arguments]
         self._options = {
-            "stdin": subprocess.PIPE if writes else subprocess.DEVNULL,
-            "stdout": subprocess.DEVNULL if writes else subprocess.PIPE,
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
             "cwd": folder,
             **({"text": True, "errors": "replace"} if text else {"bufsize": BUFFER}),
         }
@@ -128,7 +126,6 @@ class Ffmpeg:
     def __enter__(self):
         self._log = tempfile.TemporaryFile()
         self._process = processes.popen(self._command, stderr=self._log, **self._options)
-        self.stdin: IO = self._process.stdin  # type: ignore[assignment]
         self.stdout: IO = self._process.stdout  # type: ignore[assignment]
         self.watchdog = Watchdog(self._process, self._patience)
         self.watchdog.__enter__()
@@ -137,24 +134,15 @@ class Ffmpeg:
     def __exit__(self, kind, *error):
         try:
             if kind is None:
-                if self.stdin:
-                    self._close_stdin()
                 self._process.wait()
         finally:
             self._process.kill()
-            if self.stdout:
-                self.stdout.close()
+            self.stdout.close()
             self.returncode = self._process.wait()
             self.watchdog.__exit__()
-            if self.stdin:
-                self._close_stdin()
             self._log.seek(0)
             self.messages = self._log.read()
             self._log.close()
-
-    def _close_stdin(self):
-        with contextlib.suppress(BrokenPipeError):  # .failed tells
-            self.stdin.close()
 
     def kill(self) -> None:
         """Ends it, from any thread."""
@@ -177,6 +165,12 @@ class Ffmpeg:
     def reason(self, path: str | os.PathLike) -> str:
         """What its messages tell a person that is wrong with a file."""
         return error_reason(self.messages, path)
+
+    def writing_reason(self, path: str | os.PathLike) -> str | None:
+        """What its messages tell a person that kept it from writing a file, None if they tell of nothing but
+        what it has read."""
+        lines = [line for line in self.messages.splitlines() if re.search(WRITING, line)]
+        return error_reason(b"\n".join(lines), path) if lines else None
 
     def check_stall(self, path: str | os.PathLike) -> None:
         """Raises ValueError, naming the file, if it was stuck."""

@@ -48,6 +48,7 @@ class VideoInfo(NamedTuple):
     fps: Fraction  # frames per second, the average where it varies
     frames: int  # as the header says or the duration suggests; 0 if unknown
     pixel_aspect: Fraction  # width of a pixel by its height; not 1 on DVDs and much of television
+    rotation: int = 0  # degrees by which the frames are rotated to be displayed
 
 
 def probe(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> VideoInfo:
@@ -59,7 +60,7 @@ def probe(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> Vide
         check_header(path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    width, height, fps, frames, aspect = _read_header(path)
+    width, height, fps, frames, aspect, rotation = _read_header(path)
     if width * height > limits.max_pixels:
         raise ValueError(
             f"{path}: its frames have {width}x{height} pixels; more than {limits.max_pixels} "
@@ -72,11 +73,11 @@ def probe(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> Vide
         fps = frames / end if end > 0 else 0
     if not 0 < fps <= MAX_FPS:
         fps, frames = _measure_fps(path, limits)
-    return VideoInfo(width, height, as_frame_rate(fps), max(frames, 0), aspect)
+    return VideoInfo(width, height, as_frame_rate(fps), max(frames, 0), aspect, rotation)
 
 
 def _read_header(path):
-    """(width, height, frames per second, frames, pixel aspect) as OpenCV reads a header. Raises ValueError,
+    """(width, height, frames per second, frames, pixel aspect, rotation) as OpenCV reads a header. Raises ValueError,
     naming the file, if there is no video."""
     with _named_for_opencv(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
@@ -87,9 +88,10 @@ def _read_header(path):
         width, height = (int(capture.get(size)) for size in sizes)
         fps, frames = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         aspect = [int(capture.get(part)) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
+        rotation = int(capture.get(cv2.CAP_PROP_ORIENTATION_META))
     finally:
         capture.release()
-    return width, height, fps, frames, Fraction(*aspect) if min(aspect) > 0 else Fraction(1)
+    return width, height, fps, frames, Fraction(*aspect) if min(aspect) > 0 else Fraction(1), rotation
 
 
 def _is_gif(path):

@@ -46,15 +46,17 @@ def describe_loss(path: str, frames: int, expected: int, failed: bool, messages:
 class FrameReader:
     """Iterates over a video's frames as RGB arrays, all of the size of the first.
 
-    .info: VideoInfo. .limits: VideoLimits, for whatever else opens the file. After the last frame: .loss,
-    None or a line on what could not be decoded; .times, when each frame is shown, in seconds from the
-    recording's start, float64 (frames,). Raises FileNotFoundError or ValueError, naming the file, when there
-    is no video in it.
+    .info: VideoInfo. .limits: VideoLimits, for whatever else opens the file. .size: (height, width) of the
+    frames, once the first one has come; before that what the header says. After the last frame: .loss, None
+    or a line on what could not be decoded; .times, when each frame is shown, in seconds from the recording's
+    start, float64 (frames,). Raises FileNotFoundError or ValueError, naming the file, when there is no video
+    in it.
     """
 
     def __init__(self, path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS):
         self.path, self.limits = os.fspath(path), limits
         self.info = probe(path, limits)
+        self.size = self.info.height, self.info.width
         self.loss: str | None = None
         self.times = np.empty(0)
 
@@ -65,7 +67,8 @@ class FrameReader:
         """Yields (number, frame) of at least these frames, numbered from 0, and of all from `end` on: the
         others are decoded, but neither converted nor read, which takes longer than decoding. numbers: rising.
         """
-        return self._read(selection.select(numbers, end))
+        # What ffmpeg rotates has filters that can't bear a size that changes.
+        return self._read(selection.select(numbers, end) if not self.info.rotation else None)
 
     def _read(self, chosen):
         """Yields (number, frame) of a Selection, of all frames without one."""
@@ -74,8 +77,7 @@ class FrameReader:
             times = os.path.join(folder, "times")
             arguments = video_arguments(self.path, self.limits)
             if chosen:
-                # A size that changes would begin the filters, and their count of frames, anew.
-                arguments = ["-reinit_filter", "0", *arguments, *chosen.arguments(folder)]
+                arguments = [*selection.ONE_GRAPH, *arguments, *chosen.arguments(folder)]
             arguments += [*passthrough(), *PPM_OUTPUT, *times_output(times), *sound_output(self.path)]
             with Ffmpeg(arguments) as process:
                 for place in itertools.count():
@@ -83,6 +85,7 @@ class FrameReader:
                         break
                     process.watchdog.stop()
                     last = chosen.number(place) if chosen else place
+                    self.size = frame.shape[:2]
                     if last >= most:
                         raise ValueError(f"{self.path}: {too_many_frames_message(self.path)}")
                     yield last, frame

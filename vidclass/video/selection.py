@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from vidclass.video.ffmpeg import filter_file
 
 MOST_SELECTED = 50_000  # frames, 25 MB of ffmpeg's memory; of seven hours of the article's windows
-# Frames: so many at most are left out at once. Between two that it writes, ffmpeg looks stuck.
-LONGEST_GAP = 250
+# Frames: so many at most are left out at once. Between two that it writes, a slow ffmpeg looks stuck.
+LONGEST_GAP = 30
 ENOUGH = 1000  # frames that tell how dense the others will be
 WORTHWHILE = 0.5  # share of the frames; of more, leaving out the others saves little
+
+
+# ffmpeg's arguments for the input. A size that changes would begin the filters, and their count of frames, anew;
+# a rotation that begins in mid-file, too: those frames stay as they are.
+ONE_GRAPH = ("-reinit_filter", "0", "-noautorotate")
 
 
 @dataclass(frozen=True)

@@ -1,54 +1,44 @@
-"""Writing RGB frames as a video with ffmpeg."""
+"""Writing a video once more, with pictures on its frames: one ffmpeg decodes, draws and encodes."""
 
 import contextlib
 import os
+import sys
 from fractions import Fraction
 
-import numpy as np
-
 from vidclass import atomic
+from vidclass.console import print
+from vidclass.progress import progress
 from vidclass.video import encoders
-from vidclass.video.ffmpeg import NEVER, Ffmpeg, find_ffmpeg, input_arguments, passthrough
-from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
+from vidclass.video.drawing import Drawing
+from vidclass.video.ffmpeg import FIRST_VIDEO, PROGRESS, Ffmpeg, find_ffmpeg, input_arguments, passthrough
+from vidclass.video.limits import frame_limit
+from vidclass.video.reader import FrameReader
 from vidclass.video.times import sound_output, start_time
 
+# Damage in the video doesn't make ffmpeg's exit code one of failure: what is decoded is written.
+ANY_DAMAGE = ("-max_error_rate", "1")
+# Seconds for a step: the video could be decoded before, but a disk may be slow, and the last step of an .mp4
+# moves all of it.
+PATIENCE = 3600
 
-def _sound(path, limits):
-    """ffmpeg's arguments for the sound of a file, if it has any, beside pictures that begin with its first
-    frame."""
-    start = start_time(path, limits)
-    # ffmpeg's AVI of MP3 at lower sampling rates, whose packets are half as long, plays at half the speed.
-    in_step = (
-        f"atrim=start={start:.6f},asetpts=PTS-{start:.6f}/TB,aresample=async=1:first_pts=0,"
-        f"aformat=sample_rates=32000|44100|48000"
-    )
-    return [*input_arguments(path, limits), "-map", "0:v", "-map", "1:a:0?", "-af", in_step]
+
+class UndecodableSound(ValueError):
+    """ffmpeg has no decoder for a video's sound, or its header is damaged."""
 
 
 class VideoWriter:
-    """Writes RGB frames as a video, which appears under its name when the `with` block ends well, else not at
-    all.
+    """Writes a video's frames, with something drawn on them, as a video that appears under its name when it
+    is complete, or not at all; a context manager.
 
     path: the file to write; its extension chooses between XVID in .avi and H.264 in .mp4, .m4v, .mov and
-    .mkv, see encoders. fps, pixel_aspect: see VideoInfo. The first frame sets the size; one that H.264 can't
-    have, of odd height or width, gets its last row or column twice. sound: a video, opened within limits,
-    with the sound to add, if it has any, from the moment of its first frame on. .rate: fps, to be changed
-    before the first frame at the latest. Raises OSError, naming the file, if it can't be written, ValueError
-    for another extension.
+    .mkv, see encoders. reader: of the video; its frames need not be read. sound: whether its sound is added,
+    if it has any, from the moment of its first frame on. Raises OSError, naming the file, if it can't be
+    written, ValueError for another extension.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        fps: Fraction,
-        pixel_aspect: Fraction = Fraction(1),
-        sound: str | os.PathLike | None = None,
-        limits: VideoLimits = DEFAULT_LIMITS,
-    ):
-        self.path, self.rate = os.fspath(path), fps
-        self._pixel_aspect, self._sound, self._limits = pixel_aspect, sound, limits
-        self._padded = encoders.is_padded(self.path)
-        self._process: Ffmpeg | None = None
+    def __init__(self, path: str | os.PathLike, reader: FrameReader, sound: bool = True):
+        self.path, self._reader, self._sound = os.fspath(path), reader, sound
+        encoders.container(self.path)
         self._stack = contextlib.ExitStack()
         try:
             if os.path.isdir(self.path):
@@ -58,47 +48,94 @@ class VideoWriter:
         except OSError as error:
             raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
 
-    def write(self, frame: np.ndarray) -> None:
-        """Appends one frame: uint8 RGB (height, width, 3)."""
-        if self._padded and (frame.shape[0] % 2 or frame.shape[1] % 2):
-            frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), "edge")
-        if self._process is None:
-            self._process = Ffmpeg(self._arguments(*frame.shape[:2]), writes=True, patience=NEVER)
-            self._process.__enter__()
-        try:
-            self._process.stdin.write(np.ascontiguousarray(frame))
-        except BrokenPipeError:
-            self._end(self._process)
-            raise
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of what is drawn on: a frame, all of the size of the first; one that H.264 can't
+        have, of odd height or width, has its last row or column twice."""
+        return encoders.encoded_size(self.path, *self._reader.size)
 
-    def _arguments(self, height, width):
-        coding_filter, coding = encoders.arguments(
-            self.path, find_ffmpeg(), round(height * width * self.rate / 5)
-        )
-        frames = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}")
-        filters = [f"setsar={self._pixel_aspect.numerator}/{self._pixel_aspect.denominator}"]
-        filters += [coding_filter] if coding_filter else []
-        return [
-            *(*frames, "-framerate", str(self.rate), "-i", "pipe:0"),
-            *(_sound(self._sound, self._limits) if self._sound else ()),
-            *(*passthrough(), "-vf", ",".join(filters), *coding, f"file:{self._partial}"),
-            *(sound_output(self._sound, 1) if self._sound else ()),
-        ]
+    def write(self, rate: Fraction, drawing: Drawing, frames: int | None = None, quiet: bool = False) -> None:
+        """Writes all frames, each once, `rate` of them a second. frames: how many there are, if that is
+        known. Raises ValueError, naming the video, if none can be decoded, OSError if the file can't be
+        written."""
+        height, width = self.size
+        colors, coding = encoders.arguments(self.path, find_ffmpeg(), round(height * width * rate / 5))
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(atomic.temporary(self.path))
+                os.mkdir(folder)
+                sources, drawn = drawing.write(folder, rate, colors)
+            except OSError as error:
+                raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
+            filters = f"{sources}[in]{self._frame_filters(colors)}{drawn},{self._shape()}"
+            try:
+                self._run(self._arguments(rate, filters, coding), folder, frames, quiet)
+            except UndecodableSound:
+                print(
+                    f"{self._reader.path}: its sound can't be decoded; {self.path} has none", file=sys.stderr
+                )
+                self._sound = False
+                self._run(self._arguments(rate, filters, coding), folder, frames, quiet)
+        atomic.move_into_place(self._partial, self.path)
 
-    def _end(self, process, error=None):
-        """Lets ffmpeg finish the file, or kills it where there is an error. Raises OSError if it has
-        failed."""
-        self._process = None
-        process.__exit__(type(error) if error else None, error, None)
-        if not error and process.failed:
-            raise OSError(f"{self.path}: can't be written ({process.reason(self._partial)})")
+    def _run(self, arguments, folder, frames, quiet):
+        """Runs ffmpeg and shows how far it is."""
+        written = 0
+        with progress(total=frames, unit="frame", desc=f"Writing {self.path}", quiet=quiet) as bar:
+            with Ffmpeg(arguments, text=True, patience=PATIENCE, folder=folder) as process:
+                for written, _ in process.progress():
+                    bar.update(written - bar.n)
+            bar.total = written or bar.total
+        if process.stalled:
+            raise OSError(f"{self.path}: can't be written ({process.stalled})")
+        if self._sound and not written and b"Error while opening decoder" in process.messages:
+            raise UndecodableSound
+        why = process.writing_reason(self._partial)
+        if not written and not why:
+            why = process.reason(self._reader.path)
+            raise ValueError(f"{self._reader.path}: no frame can be decoded ({why})")
+        if process.failed:
+            raise OSError(f"{self.path}: can't be written ({why or process.reason(self._partial)})")
+
+    def _arguments(self, rate, filters, coding):
+        path, limits = os.path.abspath(self._reader.path), self._reader.limits
+        # Frame n is decoded at n / rate seconds, whatever the file says.
+        inputs, sound, others = ["-r", str(rate), *input_arguments(path, limits)], [], []
+        if self._sound:
+            inputs += input_arguments(path, limits)
+            sound, others = _sound(start_time(path, limits)), sound_output(path, 1)
+        picture = [*FIRST_VIDEO, *passthrough(), "-frames:v", str(frame_limit(path)), "-vf", filters]
+        output = f"file:{os.path.abspath(self._partial)}"
+        return [*PROGRESS, *ANY_DAMAGE, *inputs, *picture, *sound, *coding, output, *others]
+
+    def _frame_filters(self, colors):
+        """Filters that give frames the size and the colours of what is written."""
+        (height, width), (full_height, full_width) = self._reader.size, self.size
+        filters = f"scale={width}:{height}:{colors}"
+        if (height, width) != (full_height, full_width):
+            borders = f"right={full_width - width}:bottom={full_height - height}"
+            # With a colour for each pixel: ffmpeg pads no half of one.
+            filters += f",format=yuv444p,pad={full_width}:{full_height},fillborders={borders}:mode=smear"
+        return f"{filters},format=yuv420p"
+
+    def _shape(self):
+        """The filter that says what shape a pixel has."""
+        aspect = self._reader.info.pixel_aspect
+        return f"setsar={aspect.numerator}/{aspect.denominator}"
 
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, error, traceback):
-        with self._stack:
-            if self._process is not None:
-                self._end(self._process, error)
-                if error is None:
-                    atomic.move_into_place(self._partial, self.path)
+    def __exit__(self, *error):
+        self._stack.close()
+
+
+def _sound(start):
+    """ffmpeg's arguments for the sound of its second input, if it has any, beside pictures that begin with
+    the first frame, `start` seconds after the recording's beginning."""
+    # ffmpeg's AVI of MP3 at lower sampling rates, whose packets are half as long, plays at half the speed.
+    in_step = (
+        f"atrim=start={start:.6f},asetpts=PTS-{start:.6f}/TB,aresample=async=1:first_pts=0,"
+        f"aformat=sample_rates=32000|44100|48000"
+    )
+    return ["-map", "1:a:0?", "-af", in_step]
