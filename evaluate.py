@@ -135,8 +135,8 @@ def choose_clips(dataset: Any, split: str, metadata: Any, saved_model: str) -> l
         clips = parts[split == "validation"]
         if training.get("clips") not in (None, clips_id(parts[0])):
             print(
-                f"{saved_model} was trained on other clips than {dataset.data_dir} has now: it may have learned "
-                f"from some of these {split} clips",
+                f"{saved_model} was trained on other clips than {dataset.data_dir} has now: it may have "
+                f"learned from some of these {split} clips",
                 file=sys.stderr,
             )
     elif split == "train":

@@ -75,7 +75,7 @@ def extract_features(
     from data import DataSet
     from vidclass.dataset.listing import list_unsplit, relist
     from vidclass.features.identity import features_id, weights_id
-    from vidclass.features.sequence_store import UrlStore, open_store
+    from vidclass.features.sequence_store import FolderStore, UrlStore, open_store
 
     unlisted = list_unsplit(options.data_dir, options.limits, options.quiet) if options.from_video else 0
     data_dir = os.path.abspath(options.data_dir) if options.ray else options.data_dir
@@ -86,6 +86,7 @@ def extract_features(
         part = set(choose_shard(dataset.listed, *options.shard))
         clips = [clip for clip in clips if clip in part]
     identity = features_id(weights_id(options.weights))
+    FolderStore(dataset, identity).adopt_earlier()
     store = open_store(dataset, identity, options.sequences_url, options.keep)
     missing = store.missing(clips)
     if isinstance(store, UrlStore):

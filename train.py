@@ -171,6 +171,7 @@ def _train_folds(store, plan, options):
     cross-validation)."""
     from models import ResearchModel
     from vidclass.training import evaluation, loop
+    from vidclass.training.recordings import describe_folds
 
     members, validation = [], []
     for fold, splits in enumerate(plan.folds, 1):
@@ -185,7 +186,8 @@ def _train_folds(store, plan, options):
     print(f"Best checkpoint: {checkpoint}, the mean of the best of each fold")
     print("Cross-validation: each training clip, classified by the network that did not learn from it")
     folds = [sequences.clips for sequences in validation]
-    print(*describe_folds(options.data_dir, folds), sep="\n", end="")
+    for line in describe_folds(options.data_dir, folds):
+        print(line, file=sys.stderr)
     clips = [clip for fold in folds for clip in fold]
     asked = evaluation.Evaluation(checkpoint, "cross-validation", store, clips, quiet=options.quiet)
     return network, checkpoint, fitted.history, evaluation.report_probabilities(probabilities, asked)

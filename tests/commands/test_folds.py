@@ -88,6 +88,21 @@ def test_more_folds_than_clips(trained):
     assert_one_line_error(result, 1, "7 folds are not possible", "6")
 
 
+def test_the_earlier_best_stays_until_the_mean_is_written(trained, tmp_path, monkeypatch):
+    folder = tmp_path / "stopped"
+    shutil.copytree(trained[0], folder)
+    before = (folder / "data/checkpoints/lstm-features.hdf5").read_bytes()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vidclass.training.evaluation.combine_folds", stop)
+    assert run(folder, "train.py", *ARTICLE_ARGUMENTS, *FOLDS).returncode == 130
+    assert (folder / "data/checkpoints/lstm-features.hdf5").read_bytes() == before
+    assert (folder / "data/checkpoints/fold-2/lstm-features.hdf5").exists()
+    assert len(list((folder / "data/checkpoints").glob("earlier-*/fold-2"))) == 1
+
+
 def test_training_again_sets_the_folds_aside(trained, tmp_path):
     folder = tmp_path / "again"
     shutil.copytree(trained[0], folder)

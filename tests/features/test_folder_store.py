@@ -33,6 +33,20 @@ def test_sequences_are_never_mixed_up(tmp_path):
     assert all(path.endswith(("a-75-features.npy", "a-40-features.npy")) for path in paths)
 
 
+def test_sequences_of_an_earlier_version_are_taken_over(tmp_path):
+    """It kept those of other number formats apart; where there are float32's, they stay where they are."""
+    store = make_store(tmp_path)
+    clip, values = store.dataset.data[0], np.ones((75, 2048), np.float32)
+    apart = FolderStore(store.dataset, "random-bfloat16")
+    apart.save(clip, values)
+    store.adopt_earlier()
+    np.testing.assert_array_equal(store.load(clip), values)
+    apart.save(clip, 2 * values)
+    store.adopt_earlier()
+    np.testing.assert_array_equal(store.load(clip), values)
+    np.testing.assert_array_equal(apart.load(clip), 2 * values)
+
+
 def test_saved_sequences_come_back_and_damaged_ones_do_not(tmp_path):
     store = make_store(tmp_path)
     row = store.dataset.data[0]

@@ -1,6 +1,7 @@
 """The baseline of a report: against scikit-learn on arrays made here, and what the report says of it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from vidclass.training.metrics import describe_baseline
 
 STEPS = 6
 EVALUATE = ("evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5")
-LINE = "Logistic regression on the same features: "
+LINE = "Logistic regression on the same features of "
 
 
 def make_dataset(folder, clips):
@@ -104,7 +105,7 @@ def test_order_tells_what_no_average_does(tmp_path):
     assert found["average"]["accuracy"] == pytest.approx(0.5, abs=0.1)
     assert found["average_deviation_step"]["accuracy"] == pytest.approx(0.5, abs=0.1)
     line, *more = describe_baseline({"baseline": found, "accuracy": 1.0, "clips": 20})
-    assert line.startswith(LINE + "0.") and not more
+    assert re.match(LINE + r"\d+ training clips: 0\.", line) and not more
 
 
 def test_the_p_value_is_mcnemars(tmp_path):
@@ -128,7 +129,7 @@ def test_a_network_that_does_worse_is_named():
         found = dict(zip(("average", "average_deviation_step"), scores), training_clips=5)
         return describe_baseline({"baseline": found, "accuracy": accuracy, "clips": 40})
 
-    both = LINE + "0.750 (average over time), 0.900 (average, deviation and step)"
+    both = LINE + "5 training clips: 0.750 (average over time), 0.900 (average, deviation and step)"
     assert lines(0.9, 0.01) == [both]
     assert lines(0.8, 0.01) == [both, "The network does worse than logistic regression: 0.800 against 0.900"]
     assert lines(0.8, 0.3)[1].endswith("0.800 against 0.900; with 40 clips that may be chance")

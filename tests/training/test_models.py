@@ -493,6 +493,19 @@ def test_sequences_that_hold_no_numbers_are_named(copy):
     assert run(copy, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5").returncode == 0
 
 
+@pytest.mark.parametrize("value", [1e20, -3e7])
+def test_sequences_that_are_no_features_are_named(copy, value):
+    """Finite, but their variance is not, or the network's weights would not be."""
+    path = next((copy / "data/sequences").rglob("train/Grey/Grey_train_1-*.npy"))
+    values = np.load(path)
+    values[3, 100] = value
+    np.save(path, values)
+    before = (copy / "data/checkpoints/lstm-features.hdf5").read_bytes()
+    result = run(copy, "train.py", *ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
+    assert_one_line_error(result, 1, "Grey_train_1-8-features.npy: holds values that are beyond 1,000,000")
+    assert (copy / "data/checkpoints/lstm-features.hdf5").read_bytes() == before
+
+
 def test_a_network_of_other_features_is_refused(match, tmp_path):
     ResearchModel(2, "gru", seq_length=4, features_length=16, units=8).save(
         match / "x.hdf5", Metadata(["A", "B"], 4, [80, 96, 3], 1.0, "random", "random")

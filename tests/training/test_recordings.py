@@ -11,7 +11,7 @@ from data import DataSet
 from vidclass.dataset.data_file import Clip
 from vidclass.features.sequence_store import FolderStore
 from vidclass.training.evaluation import Evaluation, report_on
-from vidclass.training.recordings import compare_recordings, describe_shared, recording_table
+from vidclass.training.recordings import compare_recordings, describe_folds, describe_shared, recording_table
 
 MARK = "5-" + "a" * 32  # a fingerprint
 MAY_BE_LOWER = "the accuracy on new recordings may be lower"
@@ -134,6 +134,16 @@ def test_a_table_shows_the_worst_fifteen(count, shown, more):
     rows = [{"name": f"{n}.mp4", "clips": 4, "accuracy": n / 100} for n in range(count)]
     names = [line.split("  ")[0] for line in recording_table({"recordings": rows})[1:]]
     assert names == [f"{n}.mp4" for n in range(shown)] + ([more] if more else [])
+
+
+def test_folds_that_share_recordings(tmp_path):
+    g3, g4 = (
+        [Clip("train", "Punch", f"v_Punch_{group}_c{number:02d}", 9) for number in range(3)]
+        for group in ("g03", "g04")
+    )
+    assert describe_folds(str(tmp_path), [g3, g4]) == []
+    (line,) = describe_folds(str(tmp_path), [g3[:2], [*g3[2:], *g4]])
+    assert line == f"3 of the 6 clips come from recordings that are in several folds: {MAY_BE_LOWER}"
 
 
 def test_a_line_names_three_recordings():

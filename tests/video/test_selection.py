@@ -64,7 +64,7 @@ def test_the_frames_are_those_that_are_asked_for(tmp_path, name, arguments):
     numbers = [0, 1, 7, 100, 101, 155, 298]
     reader = FrameReader(path)
     found = dict(reader.select(numbers, 300))
-    assert len(found) < 20
+    assert len(found) < 30
     for number in numbers:
         assert read_counter(found[number]) == number
         np.testing.assert_array_equal(found[number], frames[number])
@@ -83,7 +83,8 @@ def test_frames_that_nobody_knew_of_are_read(tmp_path):
 
 def test_a_video_that_ends_earlier(tmp_path):
     reader = FrameReader(counter(tmp_path / "short.mp4", frames=120))
-    assert [number for number, _ in reader.select([5, 100, 500, 700], 1000)] == [5, 100]
+    numbers = [number for number, _ in reader.select([5, 100, 500, 700], 1000)]
+    assert {5, 100} < set(numbers) and len(numbers) < 10 and max(numbers) < 120
     assert len(reader.times) == 120
 
 
@@ -98,6 +99,30 @@ def test_a_size_that_changes_does_not_begin_the_count_anew(tmp_path):
     for number, frame in found.items():
         assert frame.shape == frames[0].shape and read_counter(frame) == number % 100
         np.testing.assert_allclose(frame.astype(int), frames[number].astype(int), atol=2)
+
+
+def test_what_is_rotated_is_read_whole(tmp_path):
+    """ffmpeg's rotation can't bear a size that changes: its filters are made anew there, and count anew."""
+    upright = counter(tmp_path / "upright.mp4")
+    rotated = tmp_path / "rotated.mp4"
+    ffmpeg("-display_rotation 90 -i", upright, "-c copy", rotated)
+    frames, reader = list(FrameReader(rotated)), FrameReader(rotated)
+    assert reader.info.rotation % 360 in (90, 270) and frames[0].shape == (160, 96, 3)
+    found = dict(reader.select([5, 50], 300))
+    assert len(found) == 300
+    np.testing.assert_array_equal(found[50], frames[50])
+
+
+def test_a_rotation_that_begins_in_mid_file_keeps_the_count(tmp_path):
+    """Those frames stay as they are: safe, and what nothing but hostile files has."""
+    upright = counter(tmp_path / "upright.ts", arguments=("-c:v", "libx264"))
+    rotate = "-bsf:v h264_metadata=display_orientation=insert:rotate=90"
+    ffmpeg("-i", upright, "-c copy", rotate, tmp_path / "rotated.ts")
+    path = tmp_path / "both.ts"
+    path.write_bytes(upright.read_bytes() + (tmp_path / "rotated.ts").read_bytes())
+    found = dict(FrameReader(path).select([5, 290, 305, 590], 600))
+    assert all(read_counter(frame) == number % 300 for number, frame in found.items())
+    assert {frame.shape for frame in found.values()} == {(96, 160, 3)}
 
 
 def test_a_variable_rate(tmp_path):

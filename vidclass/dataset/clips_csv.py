@@ -99,11 +99,12 @@ def read_cuts(data_dir: str) -> list[Cut]:
     if not os.path.exists(path):
         return []
     cuts = []
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
         try:
             for row in reader:
-                cuts.append(_check(row))
+                if row:
+                    cuts.append(_check(row))
         except (ValueError, TypeError, csv.Error) as error:
             found = "" if isinstance(error, csv.Error) else f", {','.join(row):.200}"
             raise ValueError(

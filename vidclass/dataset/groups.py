@@ -1,5 +1,6 @@
 """Which clips belong together: by their recording, by name, and the same video in both splits."""
 
+import collections
 import hashlib
 import os
 import re
@@ -51,6 +52,8 @@ def _name_recordings(cuts: list[Cut]) -> list[str]:
     real = {path: os.path.realpath(path) for path in {cut.recording for cut in cuts}}
     marks = {real[cut.recording]: cut.fingerprint for cut in cuts if cut.fingerprint}
     names: dict[str, str] = {}  # {what a recording is known by: its name}
+    taken: set[str] = set()
+    counts: collections.Counter[str] = collections.Counter()  # {a name: the last number it was given}
     named = []
     for cut in cuts:
         path = real[cut.recording]
@@ -58,10 +61,11 @@ def _name_recordings(cuts: list[Cut]) -> list[str]:
         if key not in names:
             text = os.path.basename(cut.recording).encode("utf-8", "surrogateescape")
             name = unique = printable(text.decode("utf-8", "backslashreplace"))[:LONGEST_NAME]
-            number = 1
-            while unique in names.values():
-                number += 1
-                unique = f"{name} ({number})"
+            counts[name] = max(counts[name], 1)
+            while unique in taken:
+                counts[name] += 1
+                unique = f"{name} ({counts[name]})"
+            taken.add(unique)
             names[key] = unique
         named.append(names[key])
     return named

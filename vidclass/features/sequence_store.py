@@ -38,6 +38,15 @@ class FolderStore:
         self._header = _npy_header(self.shape)
         self.file_bytes = len(self._header) + 4 * dataset.seq_length * FEATURES_LENGTH
 
+    def adopt_earlier(self) -> None:
+        """Takes over the sequences that an earlier version kept apart by their number format, if there are
+        none of this identity yet."""
+        folder = os.path.join(self.dataset.data_dir, SEQUENCES, self._variant)
+        for number_format in ("bfloat16", "float16"):
+            earlier = f"{folder}-{number_format}"
+            if os.path.isdir(earlier) and not os.path.exists(folder):
+                os.rename(earlier, folder)
+
     def relative_path(self, clip: Sequence) -> str:
         """Where a clip's sequence lies, below the folder of all sequences."""
         return sequence_path(self._variant, clip, self.shape[0])

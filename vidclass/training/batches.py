@@ -11,6 +11,8 @@ import numpy as np
 from vidclass.dataset.data_file import Clip
 from vidclass.training.calibration import class_weights
 
+LARGEST = 1_000_000  # that a feature can be; InceptionV3's are some tens at most
+
 
 class ClipSequences:
     """Clips and their feature sequences on disk.
@@ -41,12 +43,11 @@ class ClipSequences:
         if not self._store.read(clip, into):
             raise ValueError(f"{self._store.path(clip)}: missing or damaged; delete it and run again")
         # Here, where they are read anyway, and not at each start.
-        with np.errstate(all="ignore"):
-            suspect = not np.isfinite(into.sum())  # fast; large numbers may add up to infinity, too
-        if suspect and not np.isfinite(into).all():
+        if not (into.min() > -LARGEST and into.max() < LARGEST):
+            problem = f"beyond {LARGEST:,}, too large for features" if np.isfinite(into).all() else None
             raise ValueError(
-                f"{self._store.path(clip)}: holds values that are NaN or infinite; delete it and run "
-                f"extract_features.py, which makes it again"
+                f"{self._store.path(clip)}: holds values that are {problem or 'NaN or infinite'}; delete it "
+                f"and run extract_features.py, which makes it again"
             )
 
 

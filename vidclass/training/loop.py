@@ -107,7 +107,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.first_epoch = before.epoch + 1 if before else 1
         self._best = before.val_loss if before else float("inf")
         self._research_model, self._metadata = research_model, metadata
-        self._folder = os.path.join(folder, f"fold-{fold}") if fold else folder
+        self._folder, self._fold = os.path.join(folder, f"fold-{fold}") if fold else folder, fold
         self._earlier = folder if fold <= 1 else None  # where those of an earlier run are
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -116,7 +116,10 @@ class Checkpoints(keras.callbacks.Callback):
             return
         if self.best_path is None:
             if self._earlier:
-                set_aside(self._earlier, self.first_epoch - 1)
+                aside = set_aside(self._earlier, self.first_epoch - 1)
+                earlier = os.path.join(aside or "", BEST)
+                if self._fold and os.path.exists(earlier):  # in use until the mean of all folds is written
+                    link_checkpoint(earlier, os.path.join(self._earlier, BEST))
             os.makedirs(self._folder, exist_ok=True)
         self._best, self.best_epoch = val_loss, epoch + 1
         self.best_path = os.path.join(self._folder, f"lstm-features.{epoch + 1:03d}-{val_loss:.3f}.hdf5")
@@ -125,9 +128,9 @@ class Checkpoints(keras.callbacks.Callback):
         link_checkpoint(self.best_path, os.path.join(self._folder, BEST))
 
 
-def set_aside(folder: str | os.PathLike, epoch: int = 0) -> None:
+def set_aside(folder: str | os.PathLike, epoch: int = 0) -> str | None:
     """Moves an earlier run's checkpoints of later epochs than this to a folder of their own: the last one
-    left is then the best of this run."""
+    left is then the best of this run. Returns the new folder, None if there are none."""
     os.makedirs(folder, exist_ok=True)
     earlier = []
     for file in os.listdir(folder):
@@ -136,10 +139,11 @@ def set_aside(folder: str | os.PathLike, epoch: int = 0) -> None:
         if int(number[1]) > epoch if number else is_other and epoch == 0:
             earlier.append(file)
     if not earlier:
-        return
+        return None
     newest = max(os.path.getmtime(os.path.join(folder, file)) for file in earlier)
     aside = os.path.join(folder, time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(newest)))
     os.makedirs(aside, exist_ok=True)
     for file in earlier:
         os.replace(os.path.join(folder, file), os.path.join(aside, file))
     print(f"The checkpoints of an earlier run are now in {aside}")
+    return aside

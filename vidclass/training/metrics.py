@@ -135,7 +135,7 @@ def describe_baseline(report: dict[str, Any]) -> list[str]:
         return []
     shown = ", ".join(f"{baseline[key]['accuracy']:.3f} ({name})" for key, name in BASELINES.items())
     learned = counted(baseline["training_clips"], "training clip")
-    lines = [f"Logistic regression on the same features of all {learned}: {shown}"]
+    lines = [f"Logistic regression on the same features of {learned}: {shown}"]
     best = max((baseline[key] for key in BASELINES), key=lambda scores: scores["accuracy"])
     if best["accuracy"] > report["accuracy"]:
         clips = counted(report["clips"], "clip")

@@ -76,7 +76,7 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
     folds = _choose_folds(dataset, metadata.training)
     _print_sizes(folds)
     if len(folds) == 1:
-        print(_describe_validation(dataset, folds[0], metadata.training["group"]))
+        print(_describe_validation(dataset, folds[0], (metadata.training or {})["group"]))
     _warn_of_splits(dataset, folds[0], metadata.training)
     return Plan(metadata, folds, resume, before.get("clips"))
 

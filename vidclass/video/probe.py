@@ -77,8 +77,8 @@ def probe(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> Vide
 
 
 def _read_header(path):
-    """(width, height, frames per second, frames, pixel aspect, rotation) as OpenCV reads a header. Raises ValueError,
-    naming the file, if there is no video."""
+    """(width, height, frames per second, frames, pixel aspect, rotation) as OpenCV reads a header. Raises
+    ValueError, naming the file, if there is no video."""
     with _named_for_opencv(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     try:
@@ -91,7 +91,8 @@ def _read_header(path):
         rotation = int(capture.get(cv2.CAP_PROP_ORIENTATION_META))
     finally:
         capture.release()
-    return width, height, fps, frames, Fraction(*aspect) if min(aspect) > 0 else Fraction(1), rotation
+    pixel_aspect = Fraction(*aspect) if min(aspect) > 0 else Fraction(1)
+    return width, height, fps, frames, pixel_aspect, rotation
 
 
 def _is_gif(path):

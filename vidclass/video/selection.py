@@ -13,8 +13,8 @@ ENOUGH = 1000  # frames that tell how dense the others will be
 WORTHWHILE = 0.5  # share of the frames; of more, leaving out the others saves little
 
 
-# ffmpeg's arguments for the input. A size that changes would begin the filters, and their count of frames, anew;
-# a rotation that begins in mid-file, too: those frames stay as they are.
+# ffmpeg's arguments for the input. A size that changes would begin the filters, and their count of frames,
+# anew; a rotation that begins in mid-file, too: those frames stay as they are.
 ONE_GRAPH = ("-reinit_filter", "0", "-noautorotate")
 
 
