@@ -267,7 +267,7 @@ def attribute_of_references(file, random):
 @on_file
 def one_array_many_times(file, random):
     group, name = an_array(file, random)
-    group.attrs["weight_names"] = np.full(3000, name.encode())
+    group.attrs["weight_names"] = np.full(2000, name.encode())  # an attribute has 64 kB
 
 
 @attack

@@ -234,7 +234,7 @@ def test_windows_are_printed_unless_it_is_to_be_quiet(capsys, quiet):
         spec=side_by_side(5, 25),
         is_written_as_classified=False,
     )
-    steps.classify(recording, Numbers(), Sequences(), None, None)
+    steps.classify(recording, Numbers(), Sequences(), None)
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == (0 if quiet else 4) and "\x1b" not in out + err
     assert quiet or out.splitlines()[0] == "0:00:00.000 - 0:00:01.000  \\x1b[1mb: 0.75  a: 0.25"

@@ -129,7 +129,7 @@ def test_the_page_grows_with_the_classes_and_no_text_is_cut_off(tmp_path, classe
     scores = {"accuracy": 1.0, "balanced_accuracy": 1.0, "p_value": 0.5}
     recordings = ["W" * 60 + f"$x$ {number}" for number in range(classes)]
     comparison = {
-        "baseline": {"average": scores, "average_deviation_step": scores},
+        "baseline": {"training_clips": 9, "average": scores, "average_deviation_step": scores},
         "recordings": [{"name": name, "clips": 5, "accuracy": 1.0} for name in recordings],
         "shared_recordings": {"clips": 5, "recordings": recordings},
     }
