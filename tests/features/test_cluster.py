@@ -89,7 +89,7 @@ def test_features_are_the_same_though_a_worker_dies(copy, nodes):
     assert not list((copy / "data").rglob(".*.tmp"))  # what the killed workers were writing has been swept up
 
 
-@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("inside", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_frames_are_the_same(copy, nodes, inside):
     address = nodes[0] if inside else nodes[1]
     frames = {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*.jpg")}

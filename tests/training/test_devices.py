@@ -59,6 +59,7 @@ def agree(found, expected):
         np.testing.assert_allclose(found[key], expected[key], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_devices_do_what_one_does(copy, monkeypatch):
     """TensorFlow, where each device drops other features; so without. 10 clips to train on: 4, 4 and 2."""
     import keras

@@ -137,7 +137,7 @@ def test_masked_sequences(inputs):
     np.testing.assert_allclose(ours(inputs, mask=mask), stock(inputs, mask=mask), atol=1e-5)
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_takes_the_same_path(inputs, jit):
     """Ten steps of Adam, last batches of other sizes included, on a network like the article's."""
     import keras
