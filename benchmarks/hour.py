@@ -2,10 +2,10 @@
 recording, with and without result.avi.
 
 Renders a broadcast with known cuts, 1280x720 at 25 frames per second, and a smaller one to train on. The
-earlier commit, in a git worktree of its own, trains the network (one that both can read). Windows last 3 s and
-have 15 frames of 299x299. Both run in this Python environment. Printed for each: wall time, how many minutes an
-hour would take, the largest memory of its Python process, and the share of frames whose class is right. Below:
-how many times as fast this version is, the median over the rounds.
+earlier commit, in a git worktree of its own, trains the network (one that both can read). Windows last 3 s
+and have 15 frames of 299x299. Both run in this Python environment. Printed for each: wall time, how many
+minutes an hour would take, the largest memory of its Python process, and the share of frames whose class is
+right. Below: how many times as fast this version is, the median over the rounds.
 
     python benchmarks/hour.py --weights WEIGHTS
 """
