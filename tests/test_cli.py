@@ -199,6 +199,25 @@ def test_keras_is_loaded_without_scikit_learn_and_its_wrappers_with_it():
     assert re.search(r"\[[01]\.\d* +[01]\.\d* *\]", result.stdout)
 
 
+def test_who_asks_where_scikit_learn_is_gets_an_answer():
+    """torch does while Keras loads it, and an error would end that."""
+    code = """
+import importlib.util, sys
+sys.path.insert(0, sys.argv[1])
+from vidclass.keras_loading import _without_sklearn
+with _without_sklearn():
+    assert importlib.util.find_spec("sklearn").origin is None
+    try:
+        import sklearn
+    except ModuleNotFoundError:
+        print("refused")
+import sklearn
+print(sklearn.__name__)
+"""
+    result = subprocess.run([sys.executable, "-c", code, ROOT], capture_output=True, text=True)
+    assert result.stdout.split() == ["refused", "sklearn"], result.stderr
+
+
 def fails():
     try:
         raise KeyError("the cause")

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 
 # TensorFlow greets on stderr with notices about CPUs and missing GPUs; an error of ours must not drown in
 # them.
@@ -50,9 +51,16 @@ class _SklearnRefuser:
     def __init__(self) -> None:
         self._thread = threading.get_ident()
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "sklearn" and threading.get_ident() == self._thread:
-            raise ModuleNotFoundError("not needed now", name=name)
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        # An error here would reach torch, which asks where it would find scikit-learn and doesn't load it.
+        is_refused = name == "sklearn" and threading.get_ident() == self._thread
+        return ModuleSpec(name, self) if is_refused else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        raise ModuleNotFoundError("not needed now", name=spec.name)
+
+    def exec_module(self, module: object) -> None:
+        """Never called: no module is made."""
 
 
 def _load_at_first_use(package, name):
