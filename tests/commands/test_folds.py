@@ -12,6 +12,8 @@ from models import ResearchModel
 from train import TrainOptions
 from vidclass.errors import UsageError
 from vidclass.features.sequence_store import FolderStore
+from vidclass.training.loop import Checkpoints
+from vidclass.training.metadata import Metadata
 
 FOLDS = ["--folds", 2, "--epochs", 2, "--units", 4, "--weights", "random", "--quiet", "--no-baseline"]
 
@@ -113,3 +115,20 @@ def test_training_again_sets_the_folds_aside(trained, tmp_path):
     assert ResearchModel.load(checkpoints / "lstm-features.hdf5").members == 1
     (aside,) = (path for path in checkpoints.glob("earlier-*") if (path / "fold-2").exists())
     assert (aside / "fold-2/lstm-features.hdf5").read_bytes() == before
+
+
+def test_a_file_of_that_name_in_the_working_directory_is_no_earlier_best(tmp_path, monkeypatch):
+    class Network:
+        metadata = None
+
+        def save(self, path, metadata):
+            tmp_path.joinpath(path).write_text("new")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lstm-features.hdf5").write_text("of another dataset")
+    checkpoints = Checkpoints(
+        Network(), Metadata(["A", "B"], 4, [80, 96, 3], 1.0, "random", "random"), "data", 1
+    )
+    checkpoints.on_epoch_end(0, {"val_loss": 1.0})
+    assert (tmp_path / "data/fold-1/lstm-features.hdf5").read_text() == "new"
+    assert not (tmp_path / "data/lstm-features.hdf5").exists()

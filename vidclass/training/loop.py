@@ -107,7 +107,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.first_epoch = before.epoch + 1 if before else 1
         self._best = before.val_loss if before else float("inf")
         self._research_model, self._metadata = research_model, metadata
-        self._folder, self._fold = os.path.join(folder, f"fold-{fold}") if fold else folder, fold
+        self._folder = os.path.join(folder, f"fold-{fold}") if fold else folder
         self._earlier = folder if fold <= 1 else None  # where those of an earlier run are
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -117,15 +117,22 @@ class Checkpoints(keras.callbacks.Callback):
         if self.best_path is None:
             if self._earlier:
                 aside = set_aside(self._earlier, self.first_epoch - 1)
-                earlier = os.path.join(aside or "", BEST)
-                if self._fold and os.path.exists(earlier):  # in use until the mean of all folds is written
-                    link_checkpoint(earlier, os.path.join(self._earlier, BEST))
+                if aside and self._folder != self._earlier:
+                    keep_in_use(aside, self._earlier)
             os.makedirs(self._folder, exist_ok=True)
         self._best, self.best_epoch = val_loss, epoch + 1
         self.best_path = os.path.join(self._folder, f"lstm-features.{epoch + 1:03d}-{val_loss:.3f}.hdf5")
         metadata = replace(self._metadata, epoch=epoch + 1, val_loss=float(val_loss))
         self._research_model.save(self.best_path, metadata)
         link_checkpoint(self.best_path, os.path.join(self._folder, BEST))
+
+
+def keep_in_use(aside: str, folder: str) -> None:
+    """Gives the earlier best, which was set aside, its name in `folder` back, until the mean of all folds is
+    written."""
+    earlier = os.path.join(aside, BEST)
+    if os.path.exists(earlier):
+        link_checkpoint(earlier, os.path.join(folder, BEST))
 
 
 def set_aside(folder: str | os.PathLike, epoch: int = 0) -> str | None:

@@ -160,7 +160,7 @@ def _print_sizes(folds):
 
 def _describe_validation(dataset, splits, group):
     """What validates, as a line: by what the clips were chosen, and how many of each class."""
-    by = {None: dataset.validation_groups(), True: "whole groups by name", False: "single clips"}[group]
+    by = dataset.validation_groups() if group is None else "whole groups by name" if group else "single clips"
     counts = {name: [0, 0] for name in dataset.classes}
     for number, clips in enumerate((splits.train, splits.validation)):
         for clip in clips:
