@@ -178,8 +178,7 @@ class DataSet:
         whose clips' names tell no groups: all are in one, or each is in its own."""
         classes = self._by_class()
         if group is None:
-            training_clips = [clip for clips in classes.values() for clip in clips]
-            return single_groups(classes, find_origins(self.data_dir, training_clips))
+            return single_groups(classes, find_origins(self.data_dir, self.split_train_test()[0]))
         if not group:
             return []
         sizes = {name: [len(part) for part in group_clips(clips).values()] for name, clips in classes.items()}
@@ -188,9 +187,7 @@ class DataSet:
     def validation_groups(self) -> str:
         """What split_train_validation holds out where it is not told: "whole recordings", "whole stretches",
         or "single clips"; of different classes different ones, joined by "or"."""
-        classes = self._by_class()
-        training_clips = [clip for clips in classes.values() for clip in clips]
-        return describe_groups(classes, find_origins(self.data_dir, training_clips))
+        return describe_groups(self._by_class(), find_origins(self.data_dir, self.split_train_test()[0]))
 
     def get_frames_for_sample(self, row: Sequence) -> list[str]:
         """Paths of all frames of a clip, in order. row: a Clip, or any sequence of the CSV's four columns."""

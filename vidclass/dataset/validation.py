@@ -23,8 +23,8 @@ def group_by_origin(
     stretches. A clip without an origin is a group of its own, and so is each clip of a class with one group
     only, see single_groups."""
     groups: dict[Clip, Group] = {}
-    for name, clips in classes.items():
-        kind = _kind({name: clips}, origins)
+    for clips in classes.values():
+        kind = _kind(clips, origins)
         for clip in clips:
             if kind == SINGLE or clip not in origins:
                 groups[clip] = single_clip(clip)
@@ -36,15 +36,14 @@ def group_by_origin(
 
 def describe_groups(classes: Mapping[str, Sequence[Clip]], origins: Mapping[Clip, Origin]) -> str:
     """What group_by_origin keeps whole: "whole recordings", say, or "whole stretches or single clips"."""
-    kinds = {_kind({name: clips}, origins) for name, clips in classes.items()}
+    kinds = {_kind(clips, origins) for clips in classes.values()}
     return " or ".join(kind for kind in (WHOLE_RECORDINGS, WHOLE_STRETCHES, SINGLE) if kind in kinds)
 
 
-def _kind(one, origins):
-    """What is held out of one class, {name: its clips}."""
-    ((_, clips),) = one.items()
+def _kind(clips, origins):
+    """What is held out of the clips of one class."""
     recordings = {origins[clip].recording for clip in clips if clip in origins}
-    if not recordings or single_groups(one, origins):
+    if not recordings or _is_single(clips, origins):
         return SINGLE
     return WHOLE_RECORDINGS if len(recordings) >= RECORDINGS else WHOLE_STRETCHES
 
@@ -57,13 +56,13 @@ def single_clip(clip: Clip) -> Group:
 def single_groups(classes: Mapping[str, Sequence[Clip]], origins: Mapping[Clip, Origin]) -> list[str]:
     """The classes of which most clips, two at least, are of one stretch, and next to none of another: one
     side would have next to none of them if it stayed whole."""
-    single = []
-    for name, clips in classes.items():
-        stretches = collections.Counter(origins[clip].stretch for clip in clips if clip in origins)
-        most, known = max(stretches.values(), default=0), sum(stretches.values())
-        if most > max(1, len(clips) / 2) and known - most < NEXT_TO_NONE * len(clips):
-            single.append(name)
-    return single
+    return [name for name, clips in classes.items() if _is_single(clips, origins)]
+
+
+def _is_single(clips, origins):
+    stretches = collections.Counter(origins[clip].stretch for clip in clips if clip in origins)
+    most, known = max(stretches.values(), default=0), sum(stretches.values())
+    return most > max(1, len(clips) / 2) and known - most < NEXT_TO_NONE * len(clips)
 
 
 def divide(

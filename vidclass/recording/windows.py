@@ -107,16 +107,13 @@ class SampledFrames:
         self.frames_read = 0
 
     def __iter__(self) -> Iterator[tuple]:
-        planned = 0  # windows whose samples are wanted
-        wanted: set[int] = set()
+        wanted = self._schedule.all_samples()
+        due = next(wanted)
         # What the header says of the number of frames may be wrong: all that come later are read.
         for index, frame in self._reader.select(self._schedule.all_samples(), self._reader.info.frames):
-            while self._schedule.first_sample(planned) <= index:
-                wanted.update(self._schedule.samples(planned))
-                planned += 1
             self.frames_read = index + 1
-            if index in wanted:
-                wanted.discard(index)
+            if index == due:
+                due = next(wanted)
                 yield index, resize(frame, self._image_shape)
         self.frames_read = len(self._reader.times)
 

@@ -28,7 +28,7 @@ def fit_summary(research_model: Any, training: ClipSequences) -> None:
     standardise, softmax = research_model.fitted_layers
     classes = training.targets.argmax(1)
     chosen = choose_clips(classes)
-    summaries = np.stack([summarize(training.load([number])[0]) for number in chosen]).astype(np.float32)
+    summaries = np.stack([summarize(training.load([number])[0]) for number in chosen])
     standardised = np.asarray(standardise(summaries))
     softmax.set_weights(fit_logistic(standardised, classes[chosen], research_model.nb_classes))
 

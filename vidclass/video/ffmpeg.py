@@ -87,11 +87,17 @@ def filter_file(path: str | os.PathLike) -> list[str]:
     return ["-/filter:v" if _is_at_least(61, 3, 100) else "-filter_script:v", os.fspath(path)]
 
 
-@functools.cache
 def _is_at_least(*version):
     """Whether ffmpeg is of a version, that of libavcodec, or newer; where it doesn't tell, it is."""
+    found = _libavcodec()
+    return found is None or found >= version
+
+
+@functools.cache
+def _libavcodec():
+    """The version of ffmpeg's libavcodec, three numbers; None where it doesn't tell."""
     found = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", ask(find_ffmpeg(), "-version"))
-    return found is None or tuple(map(int, found.groups())) >= version
+    return found and tuple(map(int, found.groups()))
 
 
 # Running
