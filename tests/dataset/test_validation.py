@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import re
 import tempfile
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from data import DataSet
 from vidclass.dataset.data_file import write_data_file
 from vidclass.dataset.groups import find_origins
+from vidclass.training.preparation import Splits, _describe_validation
 
 # Clips of one class: (recording, stretch) of each, None for a clip that nothing is known of.
 CLIPS = st.lists(
@@ -282,3 +284,12 @@ def test_a_recording_that_was_cut(tmp_path):
         )
     singly = dataset.split_train_validation(group=False)
     assert not {stretch[row.name] for row in singly[0]}.isdisjoint(stretch[row.name] for row in singly[1])
+
+
+@pytest.mark.parametrize("group, named", [(False, "single clips"), (True, "whole groups by name")])
+def test_who_names_what_validates_needs_no_clips_csv(tmp_path, group, named):
+    dataset, _ = make(tmp_path, [[None] * 10, [None] * 5])
+    (tmp_path / "clips.csv").write_text("damaged\n")
+    splits = Splits(*dataset.split_train_validation(0.2, 0, group), [])
+    line = _describe_validation(dataset, splits, group)
+    assert re.fullmatch(rf"Validation: {named}: A \d+ of 10, B \d+ of 5", line)
