@@ -59,9 +59,12 @@ def clasify(
         cli.import_keras()  # late: it takes seconds, and all that can be refused has been
         from extractor import Extractor
         from models import ResearchModel
+        from vidclass.recording.int8_calibration import int8_ranges
 
         model = ResearchModel.load(job.saved_model)
-        extractor = Extractor(job.trained.image_shape, job.trained.weights, options.precision)
+        trained = job.trained
+        ranges = int8_ranges(trained, job.reader)
+        extractor = Extractor(trained.image_shape, trained.weights, trained.precision, ranges)
         windows, times = steps.classify(job, extractor, model, cache)
         timeline = steps.segment(job, windows, times, model, cache)
         if writer:
@@ -98,7 +101,7 @@ def stream(
     from extractor import Extractor
     from models import ResearchModel
 
-    extractor = Extractor(trained.image_shape, trained.weights, options.precision)
+    extractor = Extractor(trained.image_shape, trained.weights, trained.precision, trained.ranges)
     live.stream(opened, windows, ResearchModel.load(saved_model), extractor, trained.classes)
 
 

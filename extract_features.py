@@ -16,7 +16,7 @@ from typing import Any
 
 from vidclass import cli, console, locking
 from vidclass.console import print
-from vidclass.errors import PRECISIONS, UsageError, check_choice, check_count
+from vidclass.errors import INT8, PRECISIONS, UsageError, check_choice, check_count
 from vidclass.keras_loading import import_keras
 from vidclass.names import alike_classes
 from vidclass.progress import progress
@@ -32,7 +32,7 @@ class ExtractionJob:
 
     data_dir: str = "data"
     weights: str = "imagenet"  # InceptionV3's: imagenet, random, or the path of a Keras weights file
-    precision: str = "auto"  # in which InceptionV3 computes: auto, float32, bfloat16 or float16
+    precision: str = "auto"  # in which InceptionV3 computes, one of errors.PRECISIONS
     from_video: bool = False  # list and decode the clips themselves, which need not be split into frames
     shard: tuple[int, int] | None = None  # (i, n): only the i-th of n parts of the clips, from 1
     ray: str | None = None  # address of a Ray cluster to work on, see ray_cluster.connected
@@ -85,7 +85,7 @@ def extract_features(
     if options.shard is not None:
         part = set(choose_shard(dataset.listed, *options.shard))
         clips = [clip for clip in clips if clip in part]
-    identity = features_id(weights_id(options.weights))
+    identity = features_id(weights_id(options.weights), options.precision)
     FolderStore(dataset, identity).adopt_earlier()
     store = open_store(dataset, identity, options.sequences_url, options.keep)
     missing = store.missing(clips)
@@ -145,11 +145,25 @@ def extract_here(dataset: Any, identity: str, clips: list, job: ExtractionJob) -
     from vidclass.features.extraction import ClipLoader, extract
     from vidclass.features.sequence_store import open_store
 
-    extractor = Extractor(dataset.image_shape, job.weights, job.precision)
     loader = ClipLoader(dataset, job.from_video, job.limits)
+    ranges = find_ranges(dataset, identity, job)
+    extractor = Extractor(dataset.image_shape, job.weights, job.precision, ranges)
     save = open_store(dataset, identity, job.sequences_url, job.keep).save
     with _frames_bar(dataset, clips, job) as bar:
         return list(extract(extractor, loader, clips, save, bar.update))
+
+
+def find_ranges(dataset: Any, identity: str, job: ExtractionJob) -> list[float] | None:
+    """The ranges of the network's activations for --precision int8, measured if need be; None for others."""
+    if job.precision != INT8:
+        return None
+    import_keras()
+    from vidclass.features.extraction import ClipLoader
+    from vidclass.features.int8_calibration import dataset_ranges
+    from vidclass.features.sequence_store import open_store
+
+    store = open_store(dataset, identity, job.sequences_url, job.keep)
+    return dataset_ranges(store, ClipLoader(dataset, job.from_video, job.limits), job.weights)
 
 
 def extract_on_cluster(dataset: Any, identity: str, clips: list, job: ExtractionJob) -> list:
@@ -159,7 +173,8 @@ def extract_on_cluster(dataset: Any, identity: str, clips: list, job: Extraction
 
     if job.weights not in ("imagenet", "random"):
         job = replace(job, weights=os.path.abspath(job.weights))
-    arguments = {"dataset": dataset, "identity": identity, "clips": clips, "job": job}
+    ranges = find_ranges(dataset, identity, job)  # once: each worker would measure a little other ones
+    arguments = {"dataset": dataset, "identity": identity, "clips": clips, "job": job, "ranges": ranges}
     per_call = max(1, CALL_FRAMES // dataset.seq_length)
     workers = ray_cluster.Workers(job.workers, job.cpus)
     outcomes = []
@@ -179,7 +194,7 @@ class Worker:
     """What holds an Extractor on a machine of a cluster: called with numbers of clips, it extracts their
     sequences."""
 
-    def __init__(self, dataset, identity, clips, job, threads):
+    def __init__(self, dataset, identity, clips, job, ranges, threads):
         import_keras()
         from extractor import Extractor, limit_threads
         from vidclass.features import extraction
@@ -189,7 +204,7 @@ class Worker:
         self._clips, self._extract = clips, extraction.extract
         self._store = open_store(dataset, identity, job.sequences_url, job.keep)
         self._loader = extraction.ClipLoader(dataset, job.from_video, job.limits, threads)
-        self._extractor = Extractor(dataset.image_shape, job.weights, job.precision)
+        self._extractor = Extractor(dataset.image_shape, job.weights, job.precision, ranges, threads)
 
     def __call__(self, numbers):
         from vidclass.dataset.outcome import Outcome

@@ -3,7 +3,7 @@
 import collections
 import itertools
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from keras import backend
 
 from vidclass import memory, parallel
+from vidclass.errors import INT8
+from vidclass.features import int8
 from vidclass.features.identity import FEATURES_LENGTH, weights_id
 from vidclass.features.inception import shared_network
 from vidclass.features.precision import has_gpu, resolve
@@ -32,14 +34,16 @@ class Extractor:
 
     image_shape: (height, width, 3) at which the network sees a frame; at least 75 pixels each way.
     weights: "imagenet" (Keras's download), "random" (seeded, to try the pipeline), or a Keras weights file of
-    InceptionV3, with or without its top. precision: "float32", "bfloat16" or "float16", in which the network
-    computes, or "auto", see precision.resolve; the features are float32 in any case.
+    InceptionV3, with or without its top. precision: "float32", "bfloat16", "float16" or "int8", in which the
+    network computes, or "auto", see precision.resolve; the features are float32 in any case. ranges: for
+    int8, of the network's activations, see int8.measure_ranges. threads: for int8, how many processors it
+    uses at most (None: all).
 
     .image_shape. .precision: what it computes in. .batch_size: images per batch. .weights_id: see the
     function of this name. Extractors of the same arguments share the network.
 
-    Raises FileNotFoundError if there is no such file, ValueError if it doesn't fit InceptionV3 or the size is
-    too small, RuntimeError if the ImageNet weights can't be downloaded.
+    Raises FileNotFoundError if there is no such file, ValueError if it doesn't fit InceptionV3, the size is
+    too small, or int8 has no ranges, RuntimeError if the ImageNet weights can't be downloaded.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class Extractor:
         image_shape: tuple[int, int, int] = (299, 299, 3),
         weights: str = "imagenet",
         precision: str = "float32",
+        ranges: Sequence[float] | None = None,
+        threads: int | None = None,
     ):
         height, width, channels = image_shape
         if min(height, width) < MIN_SIZE or channels != 3:
@@ -58,7 +64,15 @@ class Extractor:
         self.weights_id = weights_id(weights)
         self.batch_size = _batch_size(height * width)
         self.precision = resolve(precision)
-        self._network = shared_network(os.fspath(weights), self.weights_id, self.image_shape, self.precision)
+        self._streams = STREAMS
+        arguments = os.fspath(weights), self.weights_id, self.image_shape
+        if self.precision == INT8:
+            if ranges is None:
+                raise ValueError("--precision int8 needs the ranges of the activations")
+            self._streams = int8.thread_count(height * width, threads)
+            self._network = int8.shared_network(*arguments, tuple(ranges), self._streams)
+        else:
+            self._network = shared_network(*arguments, self.precision)
 
     def extract(self, image_path: str | os.PathLike) -> np.ndarray:
         """The features of an image file, float32 (2048,). Raises OSError, ValueError if unreadable."""
@@ -74,8 +88,8 @@ class Extractor:
             raise ValueError(
                 f"images of shape {images.shape[1:]}, the extractor was made for {self.image_shape}"
             )
-        size = min(self.batch_size, -(-len(images) // STREAMS)) or 1
-        with ThreadPoolExecutor(STREAMS) as pool:
+        size = min(self.batch_size, -(-len(images) // self._streams)) or 1
+        with ThreadPoolExecutor(self._streams) as pool:
             parts = pool.map(self._network, (images[i : i + size] for i in range(0, len(images), size)))
             return np.concatenate([np.zeros((0, FEATURES_LENGTH), np.float32), *parts])
 
@@ -85,10 +99,10 @@ class Extractor:
         tagged_images: iterable of (tag, uint8 RGB image of image_shape); a thread of its own runs it.
         Yields (tag, float32 (2048,)) in the same order.
         """
-        images = parallel.run_ahead(tagged_images, 2 * self.batch_size)
+        images = parallel.run_ahead(tagged_images, self._streams * self.batch_size)
         # (tags, future features) of the batches in the network, one of them waiting
         pending: collections.deque = collections.deque()
-        with ThreadPoolExecutor(STREAMS) as pool:
+        with ThreadPoolExecutor(self._streams) as pool:
             try:
                 while True:
                     batch = list(itertools.islice(images, self.batch_size))
@@ -97,7 +111,7 @@ class Extractor:
                         pending.append((tags, pool.submit(self._network, np.stack(pixels))))
                     elif not pending:
                         return
-                    if len(pending) > STREAMS or not batch:
+                    if len(pending) > self._streams or not batch:
                         tags, features = pending.popleft()
                         yield from zip(tags, features.result())
             finally:

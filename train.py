@@ -17,7 +17,7 @@ from typing import Any
 from extract_features import ExtractionJob, extract_features
 from vidclass import cli, locking
 from vidclass.console import count, print
-from vidclass.errors import PRECISIONS, UsageError, check_choice, check_count
+from vidclass.errors import INT8, PRECISIONS, UsageError, check_choice, check_count
 from vidclass.keras_loading import import_keras
 from vidclass.training.metadata import LIMITS, MODELS
 
@@ -31,7 +31,7 @@ class TrainOptions:
 
     data_dir: str = "data"
     weights: str = "imagenet"  # InceptionV3's: imagenet, random, or the path of a Keras weights file
-    precision: str = "auto"  # in which InceptionV3 computes: auto, float32, bfloat16 or float16
+    precision: str = "auto"  # in which InceptionV3 computes, one of errors.PRECISIONS
     sequences_url: str | None = None  # where sequences are kept, too, see sequence_store.UrlStore
     model: str = "lstm"  # one of MODELS
     units: int | None = None  # width of the recurrent layer; None: the model's default
@@ -120,6 +120,7 @@ def train(
     """
     from data import DataSet
     from vidclass.features.identity import features_id, weights_id
+    from vidclass.features.int8_ranges import read_ranges
     from vidclass.features.sequence_store import fetch_sequences
     from vidclass.training import preparation
 
@@ -128,9 +129,10 @@ def train(
     plan = preparation.plan_training(DataSet(*arguments, options.data_dir), options, inception_id)
     failed = extract_features(*arguments, options.extraction_job()).failed
     dataset = DataSet(*arguments, options.data_dir)  # decoding may have corrected numbers of frames
-    identity = features_id(inception_id)
+    identity = features_id(inception_id, options.precision)
     store = fetch_sequences(dataset, identity, options.sequences_url, options.quiet)
-    plan = preparation.complete_plan(plan, dataset)
+    ranges = read_ranges(store) if options.precision == INT8 else None
+    plan = preparation.complete_plan(plan, dataset, ranges)
 
     import_keras(and_tensorflow=True)  # in which Keras writes TensorBoard's logs
     from vidclass.training import evaluation

@@ -79,6 +79,14 @@ def random_weights_are_made_once():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """Where networks in 8-bit integers are cached, also by the scripts that tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def keras_2_checkpoint(tmp_path_factory):
     """A whole model of the article's layers, narrower: see write_keras_2."""

@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-# In which InceptionV3 may compute; auto: the fastest of the first two.
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+INT8 = "int8"
+# In which InceptionV3 may compute; auto: the fastest of the first two, or what a checkpoint was trained on.
+PRECISIONS = ("auto", "float32", "bfloat16", "float16", INT8)
 
 
 class UsageError(ValueError):

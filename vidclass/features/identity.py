@@ -1,7 +1,9 @@
-"""What tells features apart: the network's weights."""
+"""What tells features apart: the network's weights, and whether it computes in 8-bit integers."""
 
 import hashlib
 import os
+
+from vidclass.errors import INT8
 
 FEATURES_LENGTH = 2048  # numbers that InceptionV3 gives of a frame
 # md5 of the files that Keras itself downloads, with and without the top
@@ -29,7 +31,8 @@ def weights_id(weights: str | os.PathLike) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def features_id(weights_id: str) -> str:
-    """A short name for features that no others share but those of the same weights. Of whatever precision:
-    their cosine is at least 0.999, so that a checkpoint trained on one machine works on the next."""
-    return weights_id
+def features_id(weights_id: str, precision: str = "auto") -> str:
+    """A short name for features that no others share but those of the same weights. Of whatever float format:
+    their cosine is at least 0.999, so that a checkpoint trained on one machine works on the next. Those of
+    8-bit integers, whose cosine is at least 0.985, have a name of their own."""
+    return f"{weights_id}-{INT8}" if precision == INT8 else weights_id

@@ -9,6 +9,7 @@ import functools
 import os
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import h5py
 import keras
@@ -33,11 +34,12 @@ def shared_network(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """What compile_network makes of load_network's: made once in a process for the same arguments, and loaded
     once for all sizes. identity: weights_id(weights), so that a file that has changed is loaded again."""
-    return compile_network(_loaded_network(weights, identity), image_shape, precision)
+    return compile_network(loaded_network(weights, identity), image_shape, precision)
 
 
 @functools.lru_cache(maxsize=2)
-def _loaded_network(weights, identity):
+def loaded_network(weights: str, identity: str) -> keras.Model:
+    """What load_network gives, once in a process. identity: see shared_network."""
     return load_network(weights)
 
 
@@ -117,19 +119,17 @@ def _randomize(model):
             layer.moving_variance.assign(variance)
         return layer(inputs if isinstance(layer.input, list) else inputs[0])
 
-    _run_layers(model, ops.convert_to_tensor(_synthetic_images(random, 16, RANDOM_SIZE)), compute)
+    run_layers(model, ops.convert_to_tensor(_synthetic_images(random, 16, RANDOM_SIZE)), compute)
     return model
 
 
-def _run_layers(model, images, compute):
+def run_layers(model: keras.Model, images: Any, compute: Callable[[keras.Layer, list], Any]) -> Any:
     """The output of a network whose layers are computed one by one, by compute(layer, inputs).
 
-    What no later layer needs is forgotten: for 16 images, 2 GB less than the model's own call would hold.
+    images: a tensor. What no later layer needs is forgotten: for 16 images, 2 GB less than the model's own
+    call would hold.
     """
-    sources = {
-        layer.name: [tensor._keras_history.operation.name for tensor in tree.flatten(layer.input)]
-        for layer in model.layers[1:]
-    }
+    sources = layer_sources(model)
     last_use = {source: name for name, names in sources.items() for source in names}
     outputs = {model.layers[0].name: images}
     for layer in model.layers[1:]:
@@ -138,6 +138,14 @@ def _run_layers(model, images, compute):
             if last_use[source] == layer.name:
                 outputs.pop(source)
     return outputs[model.layers[-1].name]
+
+
+def layer_sources(model: keras.Model) -> dict[str, list[str]]:
+    """{name of a layer: names of the layers whose outputs it takes}, without the input layer."""
+    return {
+        layer.name: [tensor._keras_history.operation.name for tensor in tree.flatten(layer.input)]
+        for layer in model.layers[1:]
+    }
 
 
 def _synthetic_images(random, count, size):
@@ -172,7 +180,7 @@ def compile_network(
     """
     folded = {
         name: [ops.cast(ops.convert_to_tensor(array.astype(np.float32)), precision) for array in arrays]
-        for name, arrays in _fold(model).items()
+        for name, arrays in fold(model).items()
     }
 
     def compute(layer, inputs):
@@ -193,10 +201,10 @@ def compile_network(
         # avg_pool: too many numbers to be added up in 16 bits
         return ops.mean(ops.cast(x, "float32"), (1, 2))
 
-    return _on_backend(lambda images: _run_layers(model, ops.cast(images, precision), compute), image_shape)
+    return _on_backend(lambda images: run_layers(model, ops.cast(images, precision), compute), image_shape)
 
 
-def _fold(model):
+def fold(model: keras.Model) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{name of a convolution: its kernel and bias} that do what it and the batch normalisation after it do.
 
     The input's scaling to -1..1 goes the same way into the first convolution, which has no padding.

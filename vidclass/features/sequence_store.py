@@ -18,6 +18,8 @@ from vidclass.dataset.sequence_files import SEQUENCES, sequence_path
 from vidclass.features.identity import FEATURES_LENGTH
 from vidclass.progress import progress
 
+RANGES = "int8-ranges.json"  # a file beside the sequences, see int8_ranges.py
+MOST_BYTES = 2**20  # of such a file
 THREADS = 16  # that copy sequences from or to a URL at once: they wait for answers most of the time
 
 
@@ -27,21 +29,22 @@ class FolderStore:
     dataset: a DataSet. identity: of the features, see identity.features_id; they are never mixed up with
     those of another identity or image size.
 
-    .dataset. .shape: of a sequence, (seq_length, 2048). .file_bytes: the size of its file.
+    .dataset. .variant: the name of their folder. .shape: of a sequence, (seq_length, 2048). .file_bytes: the
+    size of its file.
     """
 
     def __init__(self, dataset: Any, identity: str):
         height, width = dataset.image_shape[:2]
         self.dataset = dataset
         self.shape = (dataset.seq_length, FEATURES_LENGTH)
-        self._variant = f"{height}x{width}-{identity}"
+        self.variant = f"{height}x{width}-{identity}"
         self._header = _npy_header(self.shape)
         self.file_bytes = len(self._header) + 4 * dataset.seq_length * FEATURES_LENGTH
 
     def adopt_earlier(self) -> None:
         """Takes over the sequences that an earlier version kept apart by their number format, if there are
         none of this identity yet."""
-        folder = os.path.join(self.dataset.data_dir, SEQUENCES, self._variant)
+        folder = os.path.join(self.dataset.data_dir, SEQUENCES, self.variant)
         for number_format in ("bfloat16", "float16"):
             earlier = f"{folder}-{number_format}"
             if os.path.isdir(earlier) and not os.path.exists(folder):
@@ -49,7 +52,7 @@ class FolderStore:
 
     def relative_path(self, clip: Sequence) -> str:
         """Where a clip's sequence lies, below the folder of all sequences."""
-        return sequence_path(self._variant, clip, self.shape[0])
+        return sequence_path(self.variant, clip, self.shape[0])
 
     def path(self, clip: Sequence) -> str:
         """Where a clip's sequence lies."""
@@ -111,6 +114,24 @@ class FolderStore:
         with atomic.atomic_write(path) as partial, open(partial, "wb") as file:
             file.write(_npy_bytes(features))
 
+    def name_of(self, name: str) -> str:
+        """Where a file beside the sequences lies."""
+        return os.path.join(self.dataset.data_dir, SEQUENCES, self.variant, name)
+
+    def load_file(self, name: str) -> bytes | None:
+        """A file beside the sequences, None if it isn't there. Raises OSError if it can't be read."""
+        try:
+            with open(self.name_of(name), "rb") as file:
+                return file.read(MOST_BYTES)
+        except FileNotFoundError:
+            return None
+
+    def save_file(self, name: str, content: bytes) -> None:
+        """Saves a file beside the sequences: whole or not at all."""
+        os.makedirs(os.path.dirname(self.name_of(name)), exist_ok=True)
+        with atomic.atomic_write(self.name_of(name)) as partial, open(partial, "wb") as file:
+            file.write(content)
+
     def decode(self, content: bytes) -> np.ndarray | None:
         """The sequence in a file's content, None if it is damaged or has values that are NaN or infinite."""
         if len(content) != self.file_bytes or not content.startswith(self._header):
@@ -155,9 +176,28 @@ class UrlStore:
 
     def save(self, clip: Sequence, features: np.ndarray) -> None:
         """Saves a clip's sequence: whole or not at all. Raises OSError, naming the URL."""
-        self._write(clip, _npy_bytes(features))
+        self._write(self._path(clip), _npy_bytes(features))
         if self._keep:
             self.folder.save(clip, features)
+
+    def name_of(self, name: str) -> str:
+        """Where a file beside the sequences lies."""
+        return f"{self._url}: {self._root}/{self.folder.variant}/{name}"
+
+    def load_file(self, name: str) -> bytes | None:
+        """A file beside the sequences, None if it isn't there. Raises OSError, naming the URL."""
+        path = f"{self._root}/{self.folder.variant}/{name}"
+        with self._reaching(path):
+            if not self._files.get_file_info(path).is_file:
+                return None
+            with self._files.open_input_stream(path) as stream:
+                return stream.read(MOST_BYTES)
+
+    def save_file(self, name: str, content: bytes) -> None:
+        """Saves a file beside the sequences. Raises OSError, naming the URL."""
+        self._write(f"{self._root}/{self.folder.variant}/{name}", content)
+        if self._keep:
+            self.folder.save_file(name, content)
 
     def upload(self, clips: Iterable[Clip], quiet: bool = False) -> list[Clip]:
         """Copies the sequences of these clips that are in the dataset's folder. Returns the other clips."""
@@ -179,7 +219,7 @@ class UrlStore:
         features = np.empty(self.folder.shape, np.float32)
         if not self.folder.read(clip, features) or not np.isfinite(features).all():
             raise ValueError(f"{self.folder.path(clip)}: damaged; delete it and run again")
-        self._write(clip, _npy_bytes(features))
+        self._write(self._path(clip), _npy_bytes(features))
 
     def _copy_here(self, clip):
         path = self._path(clip)
@@ -190,8 +230,7 @@ class UrlStore:
             raise ValueError(f"{self._url}: {path} is damaged; delete it there and run again")
         self.folder.save(clip, sequence)
 
-    def _write(self, clip, content):
-        path = self._path(clip)
+    def _write(self, path, content):
         # Object stores show a file when it is complete. Elsewhere a half-written one is short, which `has`
         # sees.
         with self._reaching(path, "written"):
@@ -241,7 +280,10 @@ def fetch_sequences(dataset: Any, identity: str, url: str | None = None, quiet: 
     that have sequences."""
     store = FolderStore(dataset, identity)
     if url:
-        UrlStore(dataset, identity, url).download(dataset.data, quiet)
+        there = UrlStore(dataset, identity, url)
+        there.download(dataset.data, quiet)
+        if (ranges := there.load_file(RANGES)) is not None:
+            store.save_file(RANGES, ranges)
     missing = set(store.missing(dataset.data))
     dataset.data = [clip for clip in dataset.data if clip not in missing]
     return store

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vidclass.dataset.data_file import choose_classes, read_data_file
-from vidclass.errors import UsageError
+from vidclass.errors import INT8, UsageError
 from vidclass.features.identity import weights_id
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.windows import WindowSpec
@@ -21,6 +21,8 @@ class Trained:
     image_shape: tuple[int, int, int]  # height, width, 3 of the frames for InceptionV3
     clip_seconds: float | None  # that a clip, and so a window, lasts; None: seq_length consecutive frames
     weights: str  # InceptionV3's: imagenet, random, or a file
+    precision: str  # in which InceptionV3 computes, see Extractor
+    ranges: list[float] | None = None  # of its activations, for int8; None: to be measured on the recording
 
     def window_spec(self, fps: Fraction, hop: float | Fraction | None = None) -> WindowSpec:
         """The windows of a video. hop: seconds from one to the next (None: a window). Raises UsageError if
@@ -58,7 +60,8 @@ def read_trained(
                 f"{saved_model} doesn't say how long a window is; --stream needs a checkpoint of train.py"
             )
         classes, _ = choose_classes(read_data_file(options.data_dir), class_limit, options.data_dir)
-        return Trained(seq_length, classes, (info.height, info.width, 3), None, weights or "imagenet")
+        shape = info.height, info.width, 3
+        return Trained(seq_length, classes, shape, None, weights or "imagenet", options.precision)
     if weights is None and metadata.weights in ("imagenet", "random"):
         weights = metadata.weights
     elif weights is None or weights_id(weights) != metadata.weights:
@@ -68,4 +71,18 @@ def read_trained(
         )
     height, width, channels = metadata.image_shape
     shape = height, width, channels
-    return Trained(seq_length, metadata.class_names, shape, metadata.clip_seconds, weights)
+    precision = INT8 if metadata.ranges and options.precision == "auto" else options.precision
+    if precision == INT8 and not metadata.ranges and info is None:
+        raise UsageError(
+            f"{saved_model} has no ranges for --precision int8; --stream needs a checkpoint of train.py "
+            f"--precision int8"
+        )
+    return Trained(
+        seq_length,
+        metadata.class_names,
+        shape,
+        metadata.clip_seconds,
+        weights,
+        precision,
+        metadata.ranges if precision == INT8 else None,
+    )

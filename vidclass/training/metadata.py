@@ -9,6 +9,9 @@ import re
 import unicodedata
 from dataclasses import asdict, dataclass
 
+from vidclass.errors import INT8
+from vidclass.features.identity import features_id
+
 MODELS = {
     "lstm": 64,
     "bilstm": 64,
@@ -38,6 +41,8 @@ CURES = {
     "units": "give other --units",
     "clip_seconds": "cut the clips to another length, cut_clips.py --seconds",
 }
+MOST_RANGES = 1000  # InceptionV3 has 59
+RANGE_LIMITS = (1e-6, 1e6)
 REVERSALS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
@@ -58,9 +63,16 @@ class Metadata:
     members: int = 1  # networks of which it is the mean, one for each fold
     features_length: int = 2048  # numbers of a frame
     temperature: float = 1.0  # by which the logits are divided to get calibrated probabilities
+    # Of InceptionV3's activations, if the features are those of 8-bit integers, see int8.measure_ranges.
+    ranges: list[float] | None = None
     epoch: int = 0  # after which it was saved, counted from 1
     val_loss: float | None = None  # of that epoch
     training: dict | None = None  # options of train.py that decide which clips it trains on, and how
+
+    @property
+    def features_id(self) -> str:
+        """The identity of the features that it was trained on."""
+        return features_id(self.weights, INT8 if self.ranges else "auto")
 
 
 def newest_network(model: str) -> int:
@@ -140,6 +152,8 @@ def _check(metadata):
         raise Unsound("weights_name")
     if metadata.val_loss is not None and not math.isfinite(metadata.val_loss):
         raise Unsound("val_loss")
+    if metadata.ranges is not None:
+        _check_ranges(metadata.ranges)
     if metadata.training is not None:
         _check_training(**metadata.training)
 
@@ -158,6 +172,15 @@ def _check_names(names):
             raise Unsound(f"a class name that no folder can have, of {length} bytes", RENAME)
     if len(set(map(printable_name, names))) < len(names):
         raise Unsound("two classes of one name", RENAME)
+
+
+def _check_ranges(ranges):
+    """Raises Unsound unless they are a list of as many numbers, and of such a size, as activations have."""
+    least, most = RANGE_LIMITS
+    if type(ranges) is not list or not 1 <= len(ranges) <= MOST_RANGES:
+        raise Unsound(f"ranges are not 1 to {MOST_RANGES} numbers")
+    if not all(type(value) in (int, float) and least <= value <= most for value in ranges):
+        raise Unsound(f"ranges are not numbers between {least} and {most}")
 
 
 def _check_training(validation_split, seed, batch_size, group, **others):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from vidclass.console import count, print
 from vidclass.dataset.data_file import Clip, command
 from vidclass.dataset.groups import find_shared_clips
-from vidclass.errors import UsageError
+from vidclass.errors import INT8, UsageError
 from vidclass.training.checkpoint import Checkpoint, find_checkpoint
 from vidclass.training.metadata import LONGEST_NAME, MODELS, Metadata, check_writable, printable_name
 
@@ -19,6 +19,7 @@ GROUPING = {
     True: "--group",
     False: "--no-group",
 }
+FLOATS = "float32, bfloat16 or float16"
 SHOWN = 3  # clips in both splits that are named
 SHOWN_CLASSES = 10
 
@@ -70,7 +71,7 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
     resume, before = None, {}
     if options.resume:
         resume = find_checkpoint(options.resume, options.data_dir)
-        before = _check_resumable(resume, metadata)
+        before = _check_resumable(resume, metadata, options.precision)
         training = {**(metadata.training or {}), "group": before["group"]}
         metadata = replace(metadata, training=training)
     folds = _choose_folds(dataset, metadata.training)
@@ -81,9 +82,10 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
     return Plan(metadata, folds, resume, before.get("clips"))
 
 
-def complete_plan(plan: Plan, dataset: Any) -> Plan:
+def complete_plan(plan: Plan, dataset: Any, ranges: list[float] | None = None) -> Plan:
     """The Plan with what is known after the extraction: which clips have features, and how long they last.
-    dataset: a DataSet whose .data are these clips."""
+    dataset: a DataSet whose .data are these clips. ranges: with which their features in 8-bit integers were
+    computed."""
     folds = _choose_folds(dataset, plan.metadata.training)
     if folds != plan.folds:
         _print_sizes(folds)
@@ -92,6 +94,7 @@ def complete_plan(plan: Plan, dataset: Any) -> Plan:
     metadata = replace(
         plan.metadata,
         clip_seconds=_clip_seconds(dataset, train_clips),
+        ranges=ranges,
         training={**(plan.metadata.training or {}), "clips": clips},
     )
     check_writable(metadata)
@@ -108,8 +111,8 @@ def clips_id(train_clips: list[Clip]) -> str:
     return hashlib.sha256(repr(sorted(train_clips)).encode(errors="replace")).hexdigest()[:12]
 
 
-def _check_resumable(path, wanted):
-    """Raises UsageError unless a checkpoint was trained as its Metadata `wanted` say, ValueError if no
+def _check_resumable(path, wanted, precision):
+    """Raises UsageError unless a checkpoint was trained as Metadata and a precision say, ValueError if no
     training can go on from it. Returns what it says of its training. Where `wanted` don't say which groups
     are held out, the checkpoint does."""
     with Checkpoint(path) as file:
@@ -125,6 +128,7 @@ def _check_resumable(path, wanted):
             ("sequence length", found.seq_length, wanted.seq_length),
             ("frame size", found.image_shape[:2], wanted.image_shape[:2]),
             ("--weights", found.weights, wanted.weights),
+            ("--precision", INT8 if found.ranges else FLOATS, INT8 if precision == INT8 else FLOATS),
             ("--model", found.model, wanted.model),
             ("--units", found.units, wanted.units),
             *((option, found.training.get(key), wanted.training[key]) for option, key in options),

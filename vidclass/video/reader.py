@@ -22,6 +22,9 @@ from vidclass.video.times import read_stamps, read_times, sound_output, times_ou
 PPM_OUTPUT = ("-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1")
 
 
+FRAMES_A_PLACE, FRAME_STEP = 5, 10  # of what FrameReader.spread reads
+
+
 def describe_loss(path: str, frames: int, expected: int, failed: bool, messages: bytes) -> str | None:
     """None, or a line on what is missing of a video of which `frames` of `expected` frames were decoded.
 
@@ -69,6 +72,21 @@ class FrameReader:
         """
         # What ffmpeg rotates has filters that can't bear a size that changes.
         return self._read(selection.select(numbers, end) if not self.info.rotation else None)
+
+    def spread(self, count: int) -> Iterator[np.ndarray]:
+        """Yields about so many frames from all over the video, without decoding all of it: where exactly they
+        are taken depends on its key frames."""
+        places = max(1, min(count // FRAMES_A_PLACE, self.info.frames // (FRAMES_A_PLACE * FRAME_STEP)))
+        for place in range(places):
+            seek = float(self.info.frames / self.info.fps) * place / places
+            arguments = ["-ss", f"{seek:.3f}", *video_arguments(self.path, self.limits)]
+            arguments += ["-frames:v", str(FRAMES_A_PLACE), "-vf", f"framestep={FRAME_STEP}", *PPM_OUTPUT]
+            with Ffmpeg(arguments) as process:
+                while (frame := read_ppm(process.stdout)) is not None:
+                    process.watchdog.stop()
+                    yield frame
+                    process.watchdog.start()
+            process.check_stall(self.path)
 
     def _read(self, chosen):
         """Yields (number, frame) of a Selection, of all frames without one."""

@@ -1,0 +1,248 @@
+"""InceptionV3 in 8-bit integers: the ranges of its activations, and the network as TFLite with XNNPACK runs
+it.
+
+The scheme is that of Jacob et al., "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference" (2018): activations of one range a tensor, kernels of one range an output
+channel. The network is built from the weights and the ranges alone, with fake quantisation where each tensor
+gets its range; TFLite's converter turns that into integer kernels.
+"""
+
+import functools
+import logging
+import queue
+import warnings
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+from keras import layers
+
+from vidclass import memory, platform
+from vidclass.console import error_text
+from vidclass.features import int8_cache
+from vidclass.features.identity import weights_id
+from vidclass.features.inception import fold, layer_sources, loaded_network, run_layers
+from vidclass.keras_loading import import_keras, muted
+
+LEAST_RANGE = 1e-6  # of a tensor that is 0 all over
+BATCH_PIXELS = 8 * 299 * 299  # of the images whose activations are measured at once
+BYTES_PER_PIXEL = 80  # of an image while it goes through an interpreter, measured
+
+
+def measure_ranges(
+    weights: str, image_shape: tuple[int, int, int], images: Iterable[np.ndarray]
+) -> list[float]:
+    """The ranges of InceptionV3's activations: the largest value of each group of tensors that share one, on
+    these images. All activations are at least 0.
+
+    weights: see Extractor. images: uint8 RGB of image_shape. Raises ValueError if there are none.
+    """
+    tf = _tensorflow()
+    model = loaded_network(weights, weights_id(weights))
+    numbers, kernels = range_numbers(model), _kernels(model)
+
+    def measure(batch):
+        found: dict[int, list] = {}
+
+        def note(name, tensor):
+            found.setdefault(numbers[name], []).append(tf.reduce_max(tensor))
+            return tensor
+
+        _forward(model, kernels, tf.cast(batch, tf.float32), note)
+        return tf.stack([tf.reduce_max(tf.stack(found[number])) for number in sorted(found)])
+
+    signature = [tf.TensorSpec((None, *image_shape), tf.uint8)]
+    compiled = tf.function(measure, autograph=False, input_signature=signature).get_concrete_function()
+    most, size = None, max(1, BATCH_PIXELS // (image_shape[0] * image_shape[1]))
+    for batch in _batches(images, size):
+        ranges = compiled(tf.constant(batch)).numpy()
+        most = ranges if most is None else np.maximum(most, ranges)
+    if most is None:
+        raise ValueError("no frames to measure the ranges of --precision int8 on")
+    # Six digits: the file and the checkpoint show them.
+    return [max(LEAST_RANGE, float(f"{value:.6g}")) for value in most.tolist()]
+
+
+def _batches(images, size):
+    batch: list[np.ndarray] = []
+    for image in images:
+        batch.append(image)
+        if len(batch) == size:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)
+
+
+@functools.lru_cache(maxsize=4)
+def shared_network(
+    weights: str, identity: str, image_shape: tuple[int, int, int], ranges: tuple[float, ...], threads: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """InceptionV3 in 8-bit integers as a function from uint8 images (n, *image_shape) to float32 (n, 2048),
+    that up to `threads` threads may share. Made once in a process for the same arguments, and converted once
+    on a machine: it is cached in int8_cache.folder().
+
+    weights, identity: see inception.shared_network. ranges: see measure_ranges. Raises ValueError if they are
+    not as many as the network needs.
+    """
+    tf = _tensorflow()
+    key = int8_cache.key(tf.__version__, identity, image_shape, ranges)
+    content = int8_cache.load(key)
+    if content is None:
+        content = _convert(loaded_network(weights, identity), image_shape, ranges)
+        int8_cache.save(key, content)
+    idle: queue.SimpleQueue = queue.SimpleQueue()
+    for _ in range(threads):
+        idle.put(_interpreter(content))
+
+    def compute(images):
+        features = []
+        interpreter = idle.get()
+        try:
+            source, target = (
+                details[0]["index"]
+                for details in (interpreter.get_input_details(), interpreter.get_output_details())
+            )
+            for number in range(len(images)):
+                interpreter.set_tensor(source, images[number : number + 1])
+                interpreter.invoke()
+                features.append(interpreter.get_tensor(target)[0])
+        finally:
+            idle.put(interpreter)
+        return np.stack(features)
+
+    return compute
+
+
+def thread_count(pixels: int, most: int | None = None) -> int:
+    """How many images of so many pixels go through the network at once, one thread each: one a processor, at
+    most `most`, as memory allows."""
+    allowed = memory.memory_limit() // 8 // (BYTES_PER_PIXEL * pixels)
+    return max(1, min(most or platform.cpu_count(), allowed))
+
+
+def range_numbers(model: keras.Model) -> dict[str, int]:
+    """{name of a layer: number of the range that its output has}, numbered from 0 in the order of the layers.
+
+    What is concatenated and what is pooled shares the range of the result: integers of another range would
+    have to be converted.
+    """
+    sources, shared = layer_sources(model), dict[str, str]()
+
+    def representative(name):
+        while name in shared:
+            name = shared[name]
+        return name
+
+    ranged = []
+    for layer in model.layers[1:]:
+        if isinstance(layer, (layers.Concatenate, layers.MaxPooling2D, layers.AveragePooling2D)):
+            for source in sources[layer.name]:
+                if (found := representative(source)) != representative(layer.name):
+                    shared[found] = representative(layer.name)
+        elif not isinstance(layer, layers.Activation):
+            continue
+        ranged.append(layer.name)
+    order = list(dict.fromkeys(map(representative, ranged)))
+    return {name: order.index(representative(name)) for name in ranged}
+
+
+def _kernels(model):
+    return {name: [np.asarray(array, np.float32) for array in arrays] for name, arrays in fold(model).items()}
+
+
+def _forward(model, kernels, images, quantize, quantize_kernel=lambda kernel: kernel):
+    """The output of avg_pool for images 0..255, float32. quantize(layer name, tensor), quantize_kernel: what
+    takes the place of the activations and the kernels."""
+    tf = _tensorflow()
+
+    def compute(layer, inputs):
+        x = inputs[0]
+        if isinstance(layer, layers.Conv2D):
+            kernel, bias = kernels[layer.name]
+            return tf.nn.conv2d(x, quantize_kernel(kernel), layer.strides, layer.padding.upper()) + bias
+        if isinstance(layer, layers.BatchNormalization):
+            return x  # it is in the kernel
+        if isinstance(layer, layers.Activation):
+            return quantize(layer.name, tf.nn.relu(x))
+        if isinstance(layer, layers.MaxPooling2D):
+            pooled = tf.nn.max_pool2d(x, layer.pool_size, layer.strides, layer.padding.upper())
+            return quantize(layer.name, pooled)
+        if isinstance(layer, layers.AveragePooling2D):
+            pooled = tf.nn.avg_pool2d(x, layer.pool_size, layer.strides, layer.padding.upper())
+            return quantize(layer.name, pooled)
+        if isinstance(layer, layers.Concatenate):
+            return quantize(layer.name, tf.concat(inputs, -1))
+        return tf.reduce_mean(x, (1, 2))  # avg_pool, whose result stays float32
+
+    return run_layers(model, images, compute)
+
+
+def _convert(model, image_shape, ranges):
+    """The network as TFLite's flatbuffer, from one uint8 image to its features. Takes
+    seconds."""
+    tf = _tensorflow()
+    numbers, kernels = range_numbers(model), _kernels(model)
+    if len(ranges) != max(numbers.values()) + 1:
+        raise ValueError(
+            f"{len(ranges)} ranges of activations, InceptionV3 has {max(numbers.values()) + 1}: "
+            f"they are of another network"
+        )
+
+    def quantize(name, tensor):
+        return tf.quantization.fake_quant_with_min_max_args(tensor, 0.0, ranges[numbers[name]], 8)
+
+    def quantize_kernel(kernel):
+        most = np.maximum(np.abs(kernel).max((0, 1, 2)), LEAST_RANGE).astype(np.float32)
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(kernel, -most, most, 8, True)
+
+    def forward(images):
+        pixels = tf.quantization.fake_quant_with_min_max_args(images, 0.0, 255.0, 8)
+        return _forward(model, kernels, pixels, quantize, quantize_kernel)
+
+    signature = [tf.TensorSpec((1, *image_shape), tf.float32)]
+    function = tf.function(forward, autograph=False, input_signature=signature).get_concrete_function()
+    # It says several times that the trackable object, of which there is none, may be missing.
+    with warnings.catch_warnings(), muted(), _silent(logging.getLogger("absl")):
+        warnings.simplefilter("ignore")
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = tf.uint8
+        return converter.convert()
+
+
+class _silent:
+    """A `with` block in which a logger tells of nothing below an error."""
+
+    def __init__(self, logger):
+        self._logger, self._level = logger, logger.level
+
+    def __enter__(self):
+        self._logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *error):
+        self._logger.setLevel(self._level)
+
+
+def _interpreter(content):
+    """What runs the network in one thread."""
+    tf = _tensorflow()
+    try:
+        # It greets on stderr, and warns that it is going to move to a package of its own.
+        with warnings.catch_warnings(), muted():
+            warnings.simplefilter("ignore")
+            interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
+    except Exception as error:
+        raise RuntimeError(
+            f"TFLite can't run InceptionV3 in 8 bits here ({error_text(error)}); give another --precision"
+        ) from None
+    return interpreter
+
+
+def _tensorflow():
+    """TensorFlow, also where it is not Keras's backend."""
+    import_keras(and_tensorflow=True)
+    import tensorflow
+
+    return tensorflow
