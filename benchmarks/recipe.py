@@ -35,8 +35,8 @@ from vidclass import atomic, cli  # noqa: E402
 from vidclass.dataset.data_file import write_data_file  # noqa: E402
 from vidclass.dataset.groups import group_of  # noqa: E402
 from vidclass.errors import UsageError  # noqa: E402
-from vidclass.features.identity import weights_id  # noqa: E402
-from vidclass.features.sequence_store import FolderStore  # noqa: E402
+from vidclass.features.identity import features_id, weights_id  # noqa: E402
+from vidclass.features.sequence_store import RANGES, FolderStore  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
 
 RECIPES = {
@@ -95,6 +95,9 @@ def arranged(dataset, rows, identity):
             source, target = stores[0].path(original), stores[1].path(row)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.symlink(os.path.abspath(source), target)
+        ranges = stores[0].load_file(RANGES)
+        if ranges is not None:
+            stores[1].save_file(RANGES, ranges)
         yield links
 
 
@@ -127,12 +130,12 @@ def statistics(sequence, only_mean):
     return summarize(sequence)[: sequence.shape[1] if only_mean else None]
 
 
-def run(links, weights, recipe, seed):
+def run(links, weights, precision, recipe, seed):
     """The Score of a recipe."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         start = time.perf_counter()
         options = TrainOptions(
-            links.data_dir, weights, seed=seed, quiet=True, baseline=False, **RECIPES[recipe]
+            links.data_dir, weights, precision, seed=seed, quiet=True, baseline=False, **RECIPES[recipe]
         )
         result = train(links.seq_length, links.class_limit, links.image_shape, options)
         seconds = time.perf_counter() - start
@@ -158,7 +161,7 @@ def measure(args, dataset, identity):
                 used = links.split_train_validation(share, seed)[0] if share else links.split_train_test()[0]
                 results.setdefault(name, []).append(regression(links, used, identity, only_mean))
             for recipe in args.recipes:
-                score = run(links, args.weights, recipe, seed)
+                score = run(links, args.weights, args.precision, recipe, seed)
                 results.setdefault(recipe, []).append(score)
                 keras.backend.clear_session()
                 values = dataclasses.astuple(score)
@@ -169,6 +172,7 @@ def measure(args, dataset, identity):
 def main():
     parser = cli.make_parser(__doc__)
     cli.add_weights_option(parser)
+    cli.add_precision_option(parser)
     cli.add_article_arguments(parser, "seq_length", "classes", "height", "width")
     parser.add_argument("--seeds", type=cli.at_least(1), default=10, help="default: %(default)s")
     parser.add_argument("--regroup", action="store_true", help="another test split for each seed")
@@ -180,11 +184,11 @@ def main():
     import_keras()
 
     shape = (args.height, args.width, 3)
-    job = ExtractionJob(args.data_dir, args.weights, quiet=args.quiet)
+    job = ExtractionJob(args.data_dir, args.weights, args.precision, quiet=args.quiet)
     extract_features(args.seq_length, args.classes, shape, job)
     dataset = DataSet(args.seq_length, args.classes, shape, args.data_dir)
     dataset.data.sort(key=lambda row: row.class_name)  # as split_by_group does
-    results = measure(args, dataset, weights_id(args.weights))
+    results = measure(args, dataset, features_id(weights_id(args.weights), args.precision))
     print(
         f"{len(dataset.data)} clips of {', '.join(dataset.classes)}, {args.seeds} seeds"
         f"{', each with another test split' if args.regroup else ''}: mean and standard deviation"

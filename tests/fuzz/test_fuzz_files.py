@@ -63,6 +63,7 @@ METADATA = {
     "dense": 0,
     "features_length": 16,
     "temperature": 1.0,
+    "ranges": [2.5] * 59,
     "epoch": 3,
     "val_loss": 0.5,
     "training": {"validation_split": 0.2, "seed": 0, "batch_size": 16, "group": False, "clips": "abc"},

@@ -6,6 +6,7 @@ import os
 from vidclass.errors import INT8
 
 FEATURES_LENGTH = 2048  # numbers that InceptionV3 gives of a frame
+RANGES_LENGTH = 59  # ranges that its activations have, see int8.range_numbers
 # md5 of the files that Keras itself downloads, with and without the top
 # (keras/src/applications/inception_v3.py).
 IMAGENET_FILES = ("9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63")

@@ -20,7 +20,7 @@ from keras import layers
 from vidclass import memory, platform
 from vidclass.console import error_text
 from vidclass.features import int8_cache
-from vidclass.features.identity import weights_id
+from vidclass.features.identity import RANGES_LENGTH, weights_id
 from vidclass.features.inception import fold, layer_sources, loaded_network, run_layers
 from vidclass.keras_loading import import_keras, muted
 
@@ -85,6 +85,8 @@ def shared_network(
     weights, identity: see inception.shared_network. ranges: see measure_ranges. Raises ValueError if they are
     not as many as the network needs.
     """
+    if len(ranges) != RANGES_LENGTH:
+        raise ValueError(f"{len(ranges)} ranges of activations, InceptionV3 has {RANGES_LENGTH}")
     tf = _tensorflow()
     key = int8_cache.key(tf.__version__, identity, image_shape, ranges)
     content = int8_cache.load(key)
@@ -183,11 +185,6 @@ def _convert(model, image_shape, ranges):
     seconds."""
     tf = _tensorflow()
     numbers, kernels = range_numbers(model), _kernels(model)
-    if len(ranges) != max(numbers.values()) + 1:
-        raise ValueError(
-            f"{len(ranges)} ranges of activations, InceptionV3 has {max(numbers.values()) + 1}: "
-            f"they are of another network"
-        )
 
     def quantize(name, tensor):
         return tf.quantization.fake_quant_with_min_max_args(tensor, 0.0, ranges[numbers[name]], 8)

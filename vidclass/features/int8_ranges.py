@@ -3,6 +3,7 @@
 import json
 import math
 
+from vidclass.features.identity import RANGES_LENGTH
 from vidclass.features.sequence_store import RANGES, FolderStore, UrlStore
 
 CURE = "delete the folder that it is in, and extract its features anew"
@@ -15,7 +16,8 @@ def load_ranges(store: FolderStore | UrlStore) -> list[float] | None:
         return None
     try:
         ranges = json.loads(content)["ranges"]
-        if type(ranges) is list and ranges and all(type(x) is float and 0 < x < math.inf for x in ranges):
+        is_whole = type(ranges) is list and len(ranges) == RANGES_LENGTH
+        if is_whole and all(type(x) is float and 0 < x < math.inf for x in ranges):
             return ranges
     except (ValueError, KeyError, TypeError, RecursionError):
         pass

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import asdict, dataclass
 
 from vidclass.errors import INT8
-from vidclass.features.identity import features_id
+from vidclass.features.identity import RANGES_LENGTH, features_id
 
 MODELS = {
     "lstm": 64,
@@ -41,7 +41,6 @@ CURES = {
     "units": "give other --units",
     "clip_seconds": "cut the clips to another length, cut_clips.py --seconds",
 }
-MOST_RANGES = 1000  # InceptionV3 has 59
 RANGE_LIMITS = (1e-6, 1e6)
 REVERSALS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -177,8 +176,8 @@ def _check_names(names):
 def _check_ranges(ranges):
     """Raises Unsound unless they are a list of as many numbers, and of such a size, as activations have."""
     least, most = RANGE_LIMITS
-    if type(ranges) is not list or not 1 <= len(ranges) <= MOST_RANGES:
-        raise Unsound(f"ranges are not 1 to {MOST_RANGES} numbers")
+    if type(ranges) is not list or len(ranges) != RANGES_LENGTH:
+        raise Unsound(f"ranges are not {RANGES_LENGTH} numbers")
     if not all(type(value) in (int, float) and least <= value <= most for value in ranges):
         raise Unsound(f"ranges are not numbers between {least} and {most}")
 
