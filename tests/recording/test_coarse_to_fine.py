@@ -246,5 +246,3 @@ def test_a_damaged_video(project, long_match):
 def test_contradictions(project, match):
     result = classify(project, match, "video.mp4", "--fast", "--min-duration", "2")
     assert result.returncode == 2 and "--fast sets --min-duration" in result.stderr
-    result = classify(project, match, "rtsp://example/1", "--stream", "--fast")
-    assert result.returncode == 2 and "--fast: not with --stream" in result.stderr
