@@ -1,12 +1,14 @@
 """Looking from coarse to fine: what is left out, what is looked at, and that the result is the same."""
 
+import errno
 import json
+import os
 import shutil
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import Frames, classify, render
+from conftest import Frames, assert_one_line_error, classify, render
 from helpers import ffmpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -241,6 +243,16 @@ def test_a_damaged_video(project, long_match):
         "video.mkv",
         "video.mp4",
     ]
+
+
+def test_a_full_disk_is_named(project, long_match, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vidclass.recording.coarse_to_fine.os.pwrite", full)
+    result = classify(project, long_match, "video.mp4", "--fast")
+    assert_one_line_error(result, 1, "No space left", long_match)
+    assert sorted(path.name for path in long_match.iterdir()) == ["list.txt", "video.mp4"]
 
 
 def test_contradictions(project, match):
