@@ -22,7 +22,7 @@ from vidclass.video.encoders import CONTAINERS
 from vidclass.video.limits import VideoLimits
 
 # Options that say what is written of a recording: a live source has no file.
-FILE_OPTIONS = "output smooth min_duration export skip keep exact no_video no_audio plain report".split()
+FILE_OPTIONS = "output smooth min_duration fast export skip keep exact no_video no_audio plain report".split()
 
 
 @dataclass(frozen=True)
@@ -189,19 +189,25 @@ def add_timeline_options(parser: argparse.ArgumentParser) -> None:
         "--min-duration",
         type=cli.seconds,
         metavar="SECONDS",
-        help="with --smooth, which it implies: the least that a class lasts (default: a window)",
+        help="with --smooth, which it implies: the least that a class lasts (default: a window). The "
+        "network then looks at some windows only where nothing changes",
+    )
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="--smooth with a --min-duration of four windows: three times as fast",
     )
 
 
 def make_options(args: argparse.Namespace) -> ClassifyOptions:
     """The options that a command line gives."""
-    smooth = args.smooth or args.min_duration is not None
+    smooth = args.smooth or args.fast or args.min_duration is not None
     return ClassifyOptions(
         data_dir=args.data_dir,
         weights=args.weights,
         precision=args.precision,
         hop=args.hop,
-        smoothing=Smoothing(args.min_duration) if smooth else None,
+        smoothing=Smoothing(args.min_duration, args.fast) if smooth else None,
         output="result.avi" if args.output is None else args.output,
         export=args.export or ("csv",),
         skip=args.skip,

@@ -24,6 +24,7 @@ from vidclass.recording.results import ResultFiles
         (lambda: ClassifyOptions(precision="int8"), "--precision"),
         (lambda: Smoothing(-3), "--min-duration"),
         (lambda: Smoothing(float("inf")), "--min-duration"),
+        (lambda: Smoothing(3, fast=True), "--fast"),
         (lambda: ExtractionJob(precision="int8"), "--precision"),
         (lambda: ExtractionJob(workers=0), "--workers"),
         (lambda: TrainOptions(precision="x"), "--precision"),

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from conftest import (
     ARTICLE_ARGUMENTS,
@@ -24,9 +25,12 @@ from extract_features import choose_shard
 from vidclass.dataset.data_file import SPLITS, Clip, read_data_file
 from vidclass.dataset.listing import list_unsplit
 from vidclass.features.extraction import ClipLoader
+from vidclass.features.sampling import evenly_spaced_indices
 from vidclass.video.ffmpeg import find_ffmpeg
+from vidclass.video.images import resize
 from vidclass.video.limits import VideoLimits
 from vidclass.video.probe import probe as video_probe
+from vidclass.video.reader import FrameReader
 
 ARGUMENTS = (*ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
 
@@ -200,6 +204,20 @@ def test_sequences_in_another_place(copy, tmp_path):
     assert_same_features(read_sequences(tmp_path / "else where"), expected, 0.999999)
     for wrong in ("nowhere://x/y", "plain/folder", "s3"):
         assert_one_line_error(run(copy, "extract_features.py", *ARGUMENTS, "--sequences", wrong), 1, wrong)
+
+
+@pytest.mark.parametrize("told", [100, 60, 130, 999_999_999])
+@pytest.mark.parametrize("extension", ["mp4", "mpg"])
+def test_only_sampled_frames_are_read_and_they_are_the_same(tmp_path, make_clip, told, extension):
+    """Against reading all of them, whatever number data_file.csv tells."""
+    path = make_clip(f"data/train/A/a.{extension}", 4)
+    list_unsplit(tmp_path / "data", quiet=True)
+    dataset = DataSet(8, 1, (80, 96, 3), tmp_path / "data")
+    clip, images, loss = ClipLoader(dataset).load_video(dataset.data[0]._replace(frames=told))
+    frames = list(FrameReader(path))
+    assert clip.frames == len(frames) == 100 and loss is None
+    expected = [resize(frames[number], (80, 96, 3)) for number in evenly_spaced_indices(100, 8)]
+    np.testing.assert_array_equal(np.stack(images), np.stack(expected))
 
 
 def test_a_clip_of_many_frames_does_not_fill_memory(tmp_path, make_clip):

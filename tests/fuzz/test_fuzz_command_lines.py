@@ -35,6 +35,7 @@ SCRIPTS = {
         "--hop",
         "--smooth",
         "--min-duration",
+        "--fast",
         "--export",
         "csv,edl",
         "--skip",

@@ -189,6 +189,7 @@ def test_options_for_files_are_refused(project, tmp_path):
     for options in (
         ("--smooth",),
         ("--min-duration", 2),
+        ("--fast",),
         ("--export", "csv"),
         ("--skip", "Grey"),
         ("--keep", "Grey"),

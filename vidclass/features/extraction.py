@@ -111,16 +111,19 @@ class ClipLoader:
 
     def _decode(self, reader, expected):
         """(the frames that make the sequence of a clip of `expected` frames, how many frames it has)."""
+        most = self.limits.max_frames
+        expected = min(expected, most)  # data_file.csv can tell any number
         wanted = set(evenly_spaced_indices(expected, self.dataset.seq_length).tolist())
         images: collections.deque = collections.deque()
-        count, most = 0, self.limits.max_frames
-        for frame in reader:
-            if count in wanted:
+        too_many = ValueError(f"it has more than {most} frames; cut clips from it (cut_clips.py)")
+        for number, frame in reader.select(sorted(wanted), expected):
+            if number >= most:
+                raise too_many
+            if number in wanted:
                 images.append(resize(frame, self.dataset.image_shape))
-            count += 1
-            if count > most:
-                raise ValueError(f"it has more than {most} frames; cut clips from it (cut_clips.py)")
-        return images, count
+        if len(reader.times) > most:
+            raise too_many
+        return images, len(reader.times)
 
     def _default_threads(self):
         clip_bytes = self.dataset.seq_length * int(np.prod(self.dataset.image_shape))

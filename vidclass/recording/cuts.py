@@ -1,5 +1,6 @@
 """Where exactly one class gives way to another."""
 
+import bisect
 import tempfile
 
 import numpy as np
@@ -13,10 +14,12 @@ CANDIDATES = 25  # places for a cut that are tried at once
 
 class FeatureCache:
     """The features of the frames that windows sampled, in a file without a name in `folder`, as
-    half-precision numbers: 4 kB a frame. .frames: the numbers of the frames, rising."""
+    half-precision numbers: 4 kB a frame. .frames: the numbers of the frames, rising. .runs: the places in
+    .frames before which sampled frames were left out, rising."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
+        self.runs: list[int] = []
         self._file = tempfile.TemporaryFile(dir=folder)
         self.frames: list[int] = []
 
@@ -25,8 +28,13 @@ class FeatureCache:
         try:
             self._file.write(feature.astype(np.float16).tobytes())
         except OSError as error:
-            raise OSError(error.errno, error.strerror, self._folder) from None
+            raise OSError(error.errno, error.strerror, self.folder) from None
         self.frames.append(frame)
+
+    def leave_out(self) -> None:
+        """The network has not seen the next of the sampled frames."""
+        if not self.runs or self.runs[-1] < len(self.frames):
+            self.runs.append(len(self.frames))
 
     def read(self, first: int, end: int) -> np.ndarray:
         """The features from place `first` to before `end` in .frames, float32 (end - first, length)."""
@@ -66,8 +74,13 @@ def find_cuts(
     frames = np.array(cache.frames)
     edges = [0, *np.searchsorted(frames, cuts), len(frames)]  # places in the cache
     found: list[int] = []
-    for before, after, place, limit in zip(numbers, numbers[1:], edges[1:], edges[2:]):
+    for before, after, cut, place, limit in zip(numbers, numbers[1:], cuts, edges[1:], edges[2:]):
+        if place in cache.runs:  # where nothing was looked at
+            found.append(max([cut, *found[-1:]]))
+            continue
         start = int(np.searchsorted(frames, found[-1])) if found else 0
+        run = bisect.bisect(cache.runs, place)
+        start, limit = max([start, *cache.runs[:run][-1:]]), min([limit, *cache.runs[run : run + 1]])
         low, high = max(start + 1, place - seq_length), min(limit - 1, place + seq_length)
         if low > high:
             found.append(int(frames[min(place, len(frames) - 1)]))

@@ -29,7 +29,7 @@ def _storable(name):
 
 
 def to_json(timeline: Timeline) -> str:
-    """The segments, and every window with all its probabilities."""
+    """The segments, and every window with all its probabilities, and whether the network has looked at it."""
     segments = [
         {"start": round(start, 3), "end": round(end, 3), "class": name, "probability": round(probability, 4)}
         for start, end, name, probability in timeline.segments
@@ -38,6 +38,7 @@ def to_json(timeline: Timeline) -> str:
         {
             "start": round(window.start, 3),
             "end": round(window.end, 3),
+            "looked_at": window.looked_at,
             "probabilities": dict(zip(timeline.classes, (round(p, 4) for p in window.probabilities))),
         }
         for window in timeline.windows

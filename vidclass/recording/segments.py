@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidclass.errors import check_seconds
+from vidclass.errors import UsageError, check_seconds
 
 # Least probability that a window can give a class: a network that is wrong is often sure of it.
 MIN_PROBABILITY = 0.01
 # Logarithm of the odds that one window's class differs from the one before. Cuts between kinds of video are
 # rare.
 TRANSITION_LOG_ODDS = -4.0
+FAST_WINDOWS = 4  # that a class lasts at least with --fast
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,23 @@ class Smoothing:
     """How segments are found without flicker: as the likeliest sequence of classes over all windows."""
 
     min_duration: float | None = None  # seconds that a class lasts at least; None: as long as a window
+    fast: bool = False  # at least FAST_WINDOWS windows
 
     def __post_init__(self) -> None:
         check_seconds("--min-duration", self.min_duration)
+        if self.fast and self.min_duration is not None:
+            raise UsageError("--fast sets --min-duration to four windows: give one of them")
+
+    @property
+    def is_coarse_to_fine(self) -> bool:
+        """Whether windows are left out where the least duration allows it: see coarse_to_fine.py."""
+        return self.fast or self.min_duration is not None
+
+    def least(self, window_seconds: float | Fraction) -> float:
+        """Seconds that a class lasts at least. window_seconds: that a window lasts."""
+        if self.min_duration is not None:
+            return float(self.min_duration)
+        return float(window_seconds) * (FAST_WINDOWS if self.fast else 1)
 
 
 class Window(NamedTuple):
@@ -34,6 +49,7 @@ class Window(NamedTuple):
     first_frame: int
     end_frame: int  # the first one after the window
     probabilities: list  # of float, in the order of the classes
+    looked_at: bool = True  # by the network; else the probabilities are interpolated
 
 
 class Segment(NamedTuple):
@@ -60,7 +76,7 @@ class Timeline(NamedTuple):
 
 def average_windows(windows: Iterable[Window]) -> Iterator[Window]:
     """Yields Windows that don't overlap, each with the mean of the probabilities of the windows that cover
-    it.
+    it. It was looked at if one of them was.
 
     windows: iterable of Windows in order of their start and of their end. What no later window can change is
     given out at once.
@@ -74,7 +90,8 @@ def average_windows(windows: Iterable[Window]) -> Iterator[Window]:
             first = covering[0]
             end, end_frame = min((first.end_frame, first.end), (until_frame, until))[::-1]
             mean = np.mean([window.probabilities for window in covering], axis=0)
-            yield Window(at, end, at_frame, end_frame, mean.tolist())
+            looked_at = any(window.looked_at for window in covering)
+            yield Window(at, end, at_frame, end_frame, mean.tolist(), looked_at)
             at, at_frame = end, end_frame
             while covering and covering[0].end_frame <= at_frame:
                 covering.pop(0)
@@ -107,8 +124,7 @@ def find_segments(
         # What several windows share of the evidence counts once.
         shares = np.minimum(durations / window_seconds, 1)[:, None]
         scores = np.log(np.maximum(probabilities, MIN_PROBABILITY)) * shares
-        least = window_seconds if smoothing.min_duration is None else float(smoothing.min_duration)
-        chosen = viterbi_min_duration(scores, durations, least)
+        chosen = viterbi_min_duration(scores, durations, smoothing.least(window_seconds))
     firsts = np.flatnonzero(np.append(True, chosen[1:] != chosen[:-1]))
     names = [classes[number] for number in chosen[firsts]]
     return make_segments(classes, windows, names, [windows[number].start for number in firsts[1:]])

@@ -11,6 +11,7 @@ import numpy as np
 from vidclass.console import print
 from vidclass.interfaces import FeatureExtractor, SequenceClassifier
 from vidclass.recording import result_video, results
+from vidclass.recording.coarse_to_fine import classify_coarse_to_fine, coarse_spec
 from vidclass.recording.cuts import FeatureCache, refine_cuts
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.segments import Timeline, Window, average_windows, find_segments
@@ -66,6 +67,9 @@ def open_job(
     trained = read_trained(saved_model, seq_length, class_limit, options, reader.info)
     options.check_classes(trained.classes)
     spec = trained.window_spec(reader.info.fps, options.hop)
+    if options.smoothing and options.smoothing.is_coarse_to_fine:
+        least = options.smoothing.least(spec.length / reader.info.fps) * reader.info.fps
+        spec = coarse_spec(spec, least, trained.image_shape)
     files.make_folder()
     return ClassificationJob(reader, files, saved_model, trained, spec, options)
 
@@ -79,16 +83,20 @@ def classify(
     extractor: an Extractor. model: a ResearchModel. cache: gets the features.
     """
     reader, options, classes = job.reader, job.options, job.trained.classes
-    found = classify_windows(reader, extractor, model, job.spec, cache, options.quiet)
+    if cache and job.spec.stride > 1:
+        found = classify_coarse_to_fine(reader, extractor, model, job.spec, cache, options.quiet)
+    else:
+        found = classify_windows(reader, extractor, model, job.spec, cache, options.quiet)
     windows = average_windows(found if options.quiet else print_windows(found, classes))
     return set_times(list(windows), reader)
 
 
 def print_windows(windows: Iterable[Window], classes: list[str]) -> Iterator[Window]:
-    """Prints Windows, with the classes' probabilities, best first, as they pass."""
+    """Prints Windows that were looked at, with the classes' probabilities, best first, as they pass."""
     for window in windows:
-        probabilities = "  ".join(class_lines(classes, window.probabilities))
-        print(f"{clock(window.start)} - {clock(window.end)}  {probabilities}", flush=True)
+        if window.looked_at:
+            probabilities = "  ".join(class_lines(classes, window.probabilities))
+            print(f"{clock(window.start)} - {clock(window.end)}  {probabilities}", flush=True)
         yield window
 
 

@@ -3,6 +3,7 @@
 A window lasts as long as a training clip did, and is sampled in the same way: see docs/how-it-works.md.
 """
 
+import bisect
 import contextlib
 import itertools
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ class WindowSpec:
     seq_length: int  # frames of a window that the network sees
     length: Fraction  # of a window
     hop: Fraction  # from the start of one window to the start of the next; at most `length`
+    stride: int = 1  # each so many-th window is looked at in any case; 1: all. See coarse_to_fine.py
 
     @property
     def is_overlapping(self) -> bool:
@@ -94,6 +96,12 @@ class WindowSchedule:
         if number and self.end(number - 1) >= frames:
             return None
         return max(0, frames - round(self.spec.length)) if self.spec.is_overlapping else self.start(number)
+
+    def last_samples(self, frames: list[int], start: int) -> list[int]:
+        """The frames of the last window that the network sees. frames: sampled ones, rising, as far as the
+        video's end. It has fewer than others: they are spread over the sequence as those of a short clip."""
+        there = frames[bisect.bisect_left(frames, start) :]
+        return [there[place] for place in evenly_spaced_indices(len(there), self.spec.seq_length)]
 
 
 class SampledFrames:
@@ -164,9 +172,7 @@ def classify_windows(
             number += 1
         start = schedule.last_window(number, frames)
         if start is not None:
-            # It has fewer samples: they are spread over the sequence as those of a short clip would be.
-            there = [feature for frame, feature in sorted(features.items()) if frame >= start]
-            sequence = [there[place] for place in evenly_spaced_indices(len(there), spec.seq_length)]
+            sequence = [features[frame] for frame in schedule.last_samples(sorted(features), start)]
             yield classify(start, frames, sequence)
         bar.total = frames
         bar.update(frames - bar.n)
