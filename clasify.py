@@ -55,7 +55,7 @@ def clasify(
 
     job = steps.open_job(seq_length, class_limit, saved_model, video_file, options)
     # Opened before the long work: it tells at once if it can't be written.
-    with job.writer() as writer, job.feature_cache() as cache:
+    with job.writer() as writer, job.feature_cache() as cache, job.begin_reading():
         cli.import_keras()  # late: it takes seconds, and all that can be refused has been
         from extractor import Extractor
         from models import ResearchModel
