@@ -60,8 +60,8 @@ def test_features_of_real_frames(shared_clips, shared_weights):
     assert agreement.mean() >= 0.997 and agreement.min() >= 0.985
 
 
-def test_ranges_are_the_largest_activations_of_stock_keras(photos):
-    """And those of tensors that are concatenated or pooled are the largest of all."""
+def test_ranges_are_those_of_the_activations_of_stock_keras(photos):
+    """And tensors that are concatenated or pooled share the range of the largest."""
     import keras
 
     photos = np.stack([resize(photo, (299, 299, 3)) for photo in photos])
@@ -71,11 +71,11 @@ def test_ranges_are_the_largest_activations_of_stock_keras(photos):
     assert len(numbers) == 94 + 15 + 4 + 9 and set(numbers.values()) == set(range(len(ranges)))
     outputs = keras.Model(stock.input, [stock.get_layer(name).output for name in numbers])
     images = keras.applications.inception_v3.preprocess_input(photos.astype(np.float32))
-    expected = np.zeros(len(ranges))
+    largest = np.zeros((len(ranges), len(images)))
     for number, output in zip(numbers.values(), outputs(images)):
         assert np.min(output) >= 0
-        expected[number] = max(expected[number], np.max(output))
-    np.testing.assert_allclose(ranges, expected, rtol=1e-4)
+        largest[number] = np.maximum(largest[number], np.max(output, axis=(1, 2, 3)))
+    np.testing.assert_allclose(ranges, np.quantile(largest, 0.9, axis=1), rtol=1e-4)
     for layer in stock.layers:
         if isinstance(layer, keras.layers.Concatenate | keras.layers.MaxPooling2D):
             sources = [tensor._keras_history.operation.name for tensor in keras.tree.flatten(layer.input)]
@@ -229,7 +229,7 @@ def test_a_recording_gives_the_ranges_that_a_checkpoint_lacks(project, match, tm
     everything = int8.measure_ranges(
         "random", SHAPE, (resize(frame, SHAPE) for frame in FrameReader(match / "video.mp4"))
     )
-    assert np.all(np.array(ranges) <= np.array(everything) * 1.0001)
+    assert np.all(np.array(ranges) <= np.array(everything) * 1.5)
     assert np.all(np.array(ranges) >= np.array(everything) * 0.3)
 
 
