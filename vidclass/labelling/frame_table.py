@@ -1,5 +1,4 @@
-"""When each frame of a recording is shown, and the time that a label file gives for it: read from the headers,
-nothing is decoded."""
+"""When each frame of a recording is shown, and the time that a label file gives for it. Nothing is decoded."""
 
 from dataclasses import dataclass
 from fractions import Fraction
