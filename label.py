@@ -34,7 +34,9 @@ class LabelResult:
     changes: int  # that were saved
 
 
-def label(recording: str, labels_file: str | None = None, options: LabelOptions = LabelOptions()) -> LabelResult:
+def label(
+    recording: str, labels_file: str | None = None, options: LabelOptions = LabelOptions()
+) -> LabelResult:
     """Serves the labelling page of a recording until Ctrl-C, and saves each change.
 
     labels_file: to open, and to save to; None: labels.csv beside the recording. Raises OSError, ValueError or
@@ -75,7 +77,9 @@ def classify_first(recording: str, path: str, options: LabelOptions) -> None:
     with Checkpoint(saved_model) as checkpoint:
         metadata = checkpoint.metadata
     if metadata is None:
-        raise UsageError(f"{saved_model} doesn't say its classes: run clasify.py, and open its result.csv here")
+        raise UsageError(
+            f"{saved_model} doesn't say its classes: run clasify.py, and open its result.csv here"
+        )
     clasify(
         metadata.seq_length,
         len(metadata.class_names),

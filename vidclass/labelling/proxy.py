@@ -25,9 +25,7 @@ class Proxy:
     path: of the recording. has_sound: whether it has any. folder: an empty one. .background: the work.
     """
 
-    def __init__(
-        self, path: str, has_sound: bool, folder: str, limits: VideoLimits = DEFAULT_LIMITS
-    ):
+    def __init__(self, path: str, has_sound: bool, folder: str, limits: VideoLimits = DEFAULT_LIMITS):
         self._path, self._has_sound, self._folder, self._limits = path, has_sound, folder, limits
         self.background = Background(self._make)
         self._started = False

@@ -27,7 +27,7 @@ MAX_BODY = 2**23  # bytes of what a page sends: 50,000 segments
 PIECE_PATIENCE = 20  # seconds that a page waits for a piece of the proxy, before it asks again
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -134,7 +134,9 @@ class Endpoints:
         return to_json(self._session.facts())
 
     def times(self, request: Request) -> Response:
-        return Response(self._session.table.times.astype("<f8").tobytes(), media_type="application/octet-stream")
+        return Response(
+            self._session.table.times.astype("<f8").tobytes(), media_type="application/octet-stream"
+        )
 
     def video(self, request: Request) -> Response:
         return FileResponse(self._session.source.path, media_type="video/mp4")
@@ -223,7 +225,9 @@ def listen(port: int) -> socket.socket:
         server.bind((HOST, port))
     except OSError as error:
         server.close()
-        raise OSError(f"--port {port}: can't be used ({error.strerror}); leave it out to get a free one") from None
+        raise OSError(
+            f"--port {port}: can't be used ({error.strerror}); leave it out to get a free one"
+        ) from None
     return server
 
 

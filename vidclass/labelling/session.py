@@ -208,11 +208,8 @@ def only_session(path: str) -> Iterator[None]:
         locks.release(held, lock)
 
 
-
 @contextmanager
-def opened(
-    recording: str, labels_file: str | None, folder: str, options: LabelOptions
-) -> Iterator[Session]:
+def opened(recording: str, labels_file: str | None, folder: str, options: LabelOptions) -> Iterator[Session]:
     """The Session of a recording and its labels, whose background's work goes on for the length of the block.
     folder: an empty one, for the proxy. Raises OSError or ValueError, naming the file, if one can't be
     used."""

@@ -16,7 +16,9 @@ from vidclass.video.probe import VideoInfo
 from vidclass.video.times import sound_output
 
 WIDTH = 144  # pixels of the frames that are compared, and of the pictures
-SETTLED = 6  # frames after a cut that the picture of a shot is taken: after a fade's or an encoder's beginning
+SETTLED = (
+    6  # frames after a cut that the picture of a shot is taken: after a fade's or an encoder's beginning
+)
 MOST_PICTURES = 20_000  # of some 4 kB each
 ONE_THREAD = ("-threads", "1")  # the browser plays at the same time, and ffmpeg may make a proxy
 
@@ -76,7 +78,15 @@ class Shots:
     def _read(self, background: Background) -> Iterator[np.ndarray]:
         """The frames as uint8 BGR (height, WIDTH, 3)."""
         height, width = self._size
-        output = ["-vf", f"scale={width}:{height}:flags=area", "-pix_fmt", "bgr24", "-f", "rawvideo", "pipe:1"]
+        output = [
+            "-vf",
+            f"scale={width}:{height}:flags=area",
+            "-pix_fmt",
+            "bgr24",
+            "-f",
+            "rawvideo",
+            "pipe:1",
+        ]
         chosen = [*ONE_THREAD, *video_arguments(self._path, self._limits)]
         with Ffmpeg([*chosen, *passthrough(), *output, *sound_output(self._path)]) as process:
             background.watch(process)

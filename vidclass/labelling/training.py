@@ -29,7 +29,9 @@ def training_facts(source: Recording, labels_file: str, options: CutOptions) -> 
         for name in names:
             own = [cut for cut in plan.cuts if cut.class_name == name]
             counts = {split: sum(cut.split == split for cut in own) for split in SPLITS}
-            facts["classes"].append({"name": name, "stretches": len({cut.label_start for cut in own}), **counts})
+            facts["classes"].append(
+                {"name": name, "stretches": len({cut.label_start for cut in own}), **counts}
+            )
         names = len(names)
     facts["commands"] = commands(source.path, labels_file, options, max(names, 2))
     return facts
