@@ -77,9 +77,7 @@ def classify_first(recording: str, path: str, options: LabelOptions) -> None:
     with Checkpoint(saved_model) as checkpoint:
         metadata = checkpoint.metadata
     if metadata is None:
-        raise UsageError(
-            f"{saved_model} doesn't say its classes: run clasify.py, and open its result.csv here"
-        )
+        raise UsageError(f"{saved_model} doesn't say its classes: run clasify.py, and open its result here")
     clasify(
         metadata.seq_length,
         len(metadata.class_names),

@@ -1,4 +1,4 @@
-"""When each frame of a recording is shown, and the time that a label file gives for it. Nothing is decoded."""
+"""When each frame of a recording is shown, and what a label file says for that. Nothing is decoded."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,5 +1,4 @@
-"""A recording's labels on the labelling page: segments that follow each other, read from a label file and saved
-as one."""
+"""A recording's labels as segments that follow each other: read from a label file, and saved as one."""
 
 import contextlib
 import csv

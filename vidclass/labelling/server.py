@@ -27,8 +27,9 @@ MAX_BODY = 2**23  # bytes of what a page sends: 50,000 segments
 PIECE_PATIENCE = 20  # seconds that a page waits for a piece of the proxy, before it asks again
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -97,6 +98,11 @@ async def body_of(request: Request) -> dict:
     if not isinstance(found, dict):
         raise ValueError("expected an object")
     return found
+
+
+def as_number(value: Any) -> int:
+    """A version's number; -1, which none has, of anything else."""
+    return value if type(value) is int else -1
 
 
 class Endpoints:
@@ -196,7 +202,7 @@ class Endpoints:
 
     async def save(self, request: Request) -> Response:
         sent = await body_of(request)
-        page, version = str(sent.get("page"))[:64], sent.get("version")
+        page, version = str(sent.get("page"))[:64], as_number(sent.get("version"))
         try:
             saved = await run_in_threadpool(self._session.save, page, version, sent.get("segments"))
         except Conflict as error:

@@ -92,7 +92,7 @@ class Shots:
             background.watch(process)
             while not background.stopped:
                 frame = np.empty((height, width, 3), np.uint8)
-                if process.stdout.readinto(frame.reshape(-1)) < frame.size:  # type: ignore[attr-defined]
+                if process.stdout.readinto(frame.reshape(-1)) < frame.size:
                     break
                 process.watchdog.start()
                 yield frame

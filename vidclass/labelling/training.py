@@ -13,28 +13,24 @@ from vidclass.dataset.options import CutOptions
 
 
 def training_facts(source: Recording, labels_file: str, options: CutOptions) -> dict[str, Any]:
-    """What cut_clips.py would cut, class by class, what is too short, and the commands to copy; "problem": why
-    nothing can be cut, or None. Reads the dataset's folder and writes nothing."""
-    facts: dict[str, Any] = {"classes": [], "too_short": [], "problem": None}
+    """What cut_clips.py would cut, class by class, what is too short, and the commands to copy; "problem":
+    why nothing can be cut, or None. Reads the dataset's folder and writes nothing."""
+    classes, too_short, problem = [], [], None
     try:
         frames = recording_labels.frames_of_clip(source, options.seconds)
         stretches = recording_labels.labelled_stretches(source, labels_file, options)
         plan = plan_recording(source, stretches, frames, labels_file, options)
     except (OSError, ValueError) as error:
-        facts["problem"] = str(error)
-        frames, names = 0, 2
+        problem = str(error)
     else:
-        facts["too_short"] = plan.too_short
-        names = sorted({cut.class_name for cut in plan.cuts})
-        for name in names:
+        too_short = plan.too_short
+        for name in sorted({cut.class_name for cut in plan.cuts}):
             own = [cut for cut in plan.cuts if cut.class_name == name]
             counts = {split: sum(cut.split == split for cut in own) for split in SPLITS}
-            facts["classes"].append(
-                {"name": name, "stretches": len({cut.label_start for cut in own}), **counts}
-            )
-        names = len(names)
-    facts["commands"] = commands(source.path, labels_file, options, max(names, 2))
-    return facts
+            stretch_count = len({cut.label_start for cut in own})
+            classes.append({"name": name, "stretches": stretch_count, **counts})
+    lines = commands(source.path, labels_file, options, max(len(classes), 2))
+    return {"classes": classes, "too_short": too_short, "problem": problem, "commands": lines}
 
 
 def commands(recording: str, labels_file: str, options: CutOptions, classes: int) -> list[str]:

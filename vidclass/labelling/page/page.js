@@ -57,7 +57,8 @@ function clock(seconds, digits = 3) {
   const units = Math.round(Math.max(seconds, 0) * 10 ** digits);
   const whole = Math.floor(units / 10 ** digits);
   const two = (n) => String(n).padStart(2, "0");
-  const text = `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+  const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+  const text = facts.seconds >= 3600 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
   return digits ? `${text}.${String(units % 10 ** digits).padStart(digits, "0")}` : text;
 }
 
@@ -263,9 +264,11 @@ function play() {
 }
 
 function pause() {
+  const wasPlaying = playing;
   playing = false;
   clearInterval(backwards);
   video.pause();
+  if (wasPlaying) seek(frame); // the video may be a frame further than it last said
   showPlaying();
 }
 
@@ -277,7 +280,7 @@ function stepSpeed(step) {
 }
 
 function showPlaying() {
-  $("play").textContent = playing ? "⏸" : "▶";
+  $("play").textContent = playing ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
   $("speed").textContent = `${speed}×`.replace("-", "−");
 }
@@ -855,7 +858,7 @@ const ACTS = {
   "undo": () => travel(done, undone, "undo"),
   "redo": () => travel(undone, done, "redo"),
   "next-unsure": nextUnsure,
-  "mute": () => { video.muted = !video.muted; $("mute").textContent = video.muted ? "🔇" : "🔊"; $("mute").setAttribute("aria-pressed", String(video.muted)); },
+  "mute": () => { video.muted = !video.muted; $("mute").textContent = video.muted ? "Muted" : "Sound"; $("mute").setAttribute("aria-pressed", String(video.muted)); },
   "keys": () => $("keys").showModal(),
 };
 
@@ -1053,6 +1056,7 @@ async function start() {
   $("recording").textContent = facts.recording;
   $("whole").setAttribute("aria-valuemax", facts.frames - 1);
   $("mute").hidden = !facts.has_sound;
+  $("whole").classList.toggle("with-curves", Boolean(facts.windows));
   showSaved(facts.opened ? `Opened ${facts.opened}` : `Will be saved in ${facts.file}`);
   await claim(false);
   listen();
