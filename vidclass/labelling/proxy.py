@@ -78,6 +78,8 @@ class Proxy:
         keys += [f"expr:eq(mod(n,{SEGMENT}),0)", "-enc_time_base:v", "1:90000"]
         sound = ["-map", "0:a:0", "-af", SOUND, "-c:a", "aac", "-ac", "2", "-b:a", "96k"]
         pieces = ["-f", "hls", "-hls_segment_type", "fmp4", "-hls_time", "0.001", "-hls_list_size", "0"]
+        # Each piece has its times: MediaSource reads no edit list, which would say when the picture begins.
+        pieces += ["-hls_segment_options", "movflags=+frag_discont"]
         pieces += ["-hls_flags", "temp_file", "-hls_fmp4_init_filename", INIT]
         pieces += ["-hls_segment_filename", "%d.m4s", LIST]
         chosen = video_arguments(path, self._limits)

@@ -1,11 +1,11 @@
 """The labelling page's server: this recording and this label file to this machine's browser, nothing else."""
 
+import argparse
 import hmac
 import json
 import os
 import socket
 import threading
-from fractions import Fraction
 from typing import Any
 
 import uvicorn
@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from vidclass import cli
 from vidclass.dataset.options import CutOptions
 from vidclass.labelling.session import Conflict, Session
 from vidclass.labelling.training import training_facts
@@ -185,10 +186,10 @@ class Endpoints:
     def training(self, request: Request) -> Response:
         session = self._session
         try:
-            seconds = Fraction(request.query_params.get("seconds", "3")[:12])
-            options = CutOptions(seconds=seconds, data_dir=session.options.data_dir, dry_run=True)
-        except (ValueError, ZeroDivisionError):
-            return PlainTextResponse("the length of a clip is a number of seconds above 0", 400)
+            seconds = cli.seconds(request.query_params.get("seconds", "3"))
+        except argparse.ArgumentTypeError as error:
+            return PlainTextResponse(str(error), 400)
+        options = CutOptions(seconds=seconds, data_dir=session.options.data_dir, dry_run=True)
         return to_json(training_facts(session.source, session.labels.path, options))
 
     async def claim(self, request: Request) -> Response:
@@ -229,6 +230,7 @@ def listen(port: int) -> socket.socket:
         if os.name == "posix":  # elsewhere it would share the port with others
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((HOST, port))
+        server.listen(128)  # from now on the browser may come
     except OSError as error:
         server.close()
         raise OSError(

@@ -95,7 +95,7 @@ class Session:
         """Whether a browser may try to play the file itself, and count the same frames in it."""
         with open(self.source.path, "rb") as file:
             head = file.read(12)
-        early = self.table.times[0] < 1 / float(self.table.fps)
+        early = float(self.table.times[0]) < 1 / float(self.table.fps)
         return early and not self.table.has_hidden and (head[4:8] in PLAYABLE or head[:4] in PLAYABLE)
 
     # Pages

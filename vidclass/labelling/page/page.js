@@ -212,7 +212,7 @@ const SPEEDS = [-8, -4, -2, -1, 0.25, 0.5, 1, 2, 4, 8];
 let frame = 0; // that is shown, or will be when the video has got there
 let speed = 1, playing = false, backwards = 0; // backwards: the timer of playing backwards
 let offset = 0; // of the video's times from the recording's
-let wanted = null; // a frame to go to when the video has got to another
+let wanted = null, sought = 0; // a frame to go to when the video has got to another, and that other
 let proxy = null;
 
 function position(to) {
@@ -222,11 +222,14 @@ function position(to) {
 
 function seek(to) {
   position(to);
-  if (video.seeking || !video.readyState) { wanted = frame; return; }
+  if (proxy) proxy.want(frame);
+  // While the video is on its way to a frame, the next waits, unless that piece has yet to be made.
+  const arrives = video.seeking && !(proxy && !proxy.there.has(Math.floor(sought / facts.piece)));
+  if (arrives || !video.readyState) { wanted = frame; return; }
   wanted = null;
+  sought = frame;
   // Into the middle of the frame: times are rounded on their way.
   video.currentTime = (timeOf(frame) + timeOf(frame + 1)) / 2 + offset;
-  if (proxy) proxy.want(frame);
 }
 
 video.addEventListener("seeked", () => { if (wanted !== null) seek(wanted); });
@@ -310,7 +313,7 @@ async function openVideo() {
   if (facts.playable && (await openFile())) {
     video.addEventListener("error", useProxy, { once: true }); // a part that it can't decode
   } else {
-    useProxy();
+    await useProxy();
   }
   if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(onPresented); else onTime();
   video.addEventListener("pause", () => { if (playing && speed > 0 && !video.seeking) pause(); });
@@ -403,6 +406,8 @@ class Proxy {
         this.there.add(next);
         if (wanted !== null && !video.seeking) seek(wanted);
       }
+      // Without this the last frames would be waited for.
+      if (this.there.has(this.last) && this.media.readyState === "open") this.media.endOfStream();
     } catch (error) {
       showProblem(`The preview ends here: ${error.message}`);
     }
@@ -414,7 +419,10 @@ function useProxy() {
   offset = 0;
   $("waiting").textContent = "Preparing a preview that the browser can play…";
   $("waiting").hidden = false;
-  proxy = new Proxy();
+  return new Promise((resolve) => {
+    video.addEventListener("loadeddata", resolve, { once: true });
+    proxy = new Proxy();
+  });
 }
 
 function showProblem(text) { $("problem").textContent = text; $("problem").hidden = false; }
