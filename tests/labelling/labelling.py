@@ -1,4 +1,4 @@
-"""What the tests of the labelling page share: a session with its server, recordings whose frames show their number."""
+"""What the tests of the labelling page share: a served session, recordings with numbered frames."""
 
 import contextlib
 import http.client

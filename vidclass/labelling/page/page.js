@@ -171,6 +171,7 @@ async function save() {
     try {
       const sent = segments;
       version = (await post("segments", { version, segments: sent })).version;
+      if (unsaved) continue;
       showSaved(`Saved in ${facts.file}`);
       remember();
     } catch (error) {
