@@ -704,7 +704,7 @@ function findUnsureWindows(found) {
     const first = frameNextTo(windows.starts[i]), index = segmentAt(frameAt((windows.starts[i] + windows.ends[i]) / 2));
     const column = windows.classes.indexOf(segments[index][1]);
     const score = column < 0 ? 1 : row[column];
-    const isLow = segments[index][2] !== null && segments[index][2] < LEAST; // in the list as a whole
+    const isLow = segments[index][2] !== null && segments[index][2] < CLOSE; // in the list as a whole
     if (score >= CLOSE || isLow) { run = null; return; }
     if (run) { if (score < run.score) run.score = score; return; }
     run = { key: `w${first}`, frame: first, score, text: "" };
