@@ -706,9 +706,8 @@ function findUnsureWindows(found) {
     const score = column < 0 ? 1 : row[column];
     const isLow = segments[index][2] !== null && segments[index][2] < CLOSE; // in the list as a whole
     if (score >= CLOSE || isLow) { run = null; return; }
-    if (run) { if (score < run.score) run.score = score; return; }
-    run = { key: `w${first}`, frame: first, score, text: "" };
-    run.name = segments[index][1];
+    if (run && run.index === index) { run.score = Math.min(run.score, score); return; }
+    run = { key: `w${first}`, frame: first, score, text: "", name: segments[index][1], index };
     found.push(run);
   });
   for (const item of found) if (!item.text) item.text = `moments of ${item.name} at ${item.score.toFixed(2)}`;
