@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-COMMANDS = ("extract_files", "extract_features", "train", "evaluate", "clasify", "cut_clips")
+COMMANDS = ("extract_files", "extract_features", "train", "evaluate", "clasify", "cut_clips", "label")
 ARTICLE = ("data", "extractor", "models")
 # What each room of the package may import beside itself. The modules at its top may import one another.
 ROOMS = {
@@ -19,6 +19,7 @@ ROOMS = {
     "features": {"video", "dataset"},
     "training": {"video", "dataset", "features"},
     "recording": {"video", "dataset", "features", "training"},
+    "labelling": {"video", "dataset", "features", "training"},
 }
 # Installed by those who want them, or one of several that Keras may run on: imported where they are used.
 OPTIONAL = {"ray", "pyarrow", "fsspec", "imageio_ffmpeg", "tensorflow", "jax", "torch", "absl"}
@@ -152,7 +153,19 @@ def test_help_loads_nothing_that_is_slow(command):
         env={**os.environ, "PYTHONPATH": ROOT},
     )
     assert "usage:" in result.stdout
-    slow = {"cv2", "pandas", "keras", "tensorflow", "matplotlib", "sklearn", "scipy", "h5py", "ray"}
+    slow = {
+        "cv2",
+        "pandas",
+        "keras",
+        "tensorflow",
+        "matplotlib",
+        "sklearn",
+        "scipy",
+        "h5py",
+        "ray",
+        "starlette",
+        "scenedetect",
+    }
     assert slow & set(result.stderr.split()) == set()
 
 

@@ -14,6 +14,7 @@ from conftest import ROOT, run
 
 README_BYTES = 7168
 COMMANDS = (
+    "label.py",
     "cut_clips.py",
     "extract_files.py",
     "extract_features.py",
@@ -254,7 +255,7 @@ def own_videos(tmp_path):
 
 def test_the_commands_of_the_readme_print_what_it_shows(own_videos):
     shown = examples()
-    assert list(shown) == ["cut_clips.py", *COMMANDS[1:4], "clasify.py"]
+    assert list(shown) == ["cut_clips.py", *COMMANDS[2:5], "clasify.py"]
     size, weights = ["4", "2", "75", "75"], ["--weights", "random"]
     smaller = {  # so that it takes seconds
         "cut_clips.py": lambda given: [*given[:2], "--seconds", "1", "--dry-run"],

@@ -27,9 +27,10 @@ from conftest import (
 from helpers import ffmpeg
 
 from extractor import Extractor
+from vidclass.colors import color
 from vidclass.dataset.labels import read_labels
 from vidclass.recording.exporters import WRITERS
-from vidclass.recording.overlay import captions_layer, color
+from vidclass.recording.overlay import captions_layer
 from vidclass.recording.results import is_formula, warn_of_rate
 from vidclass.recording.windows import WindowSpec, classify_windows
 from vidclass.video.ffmpeg import find_ffmpeg

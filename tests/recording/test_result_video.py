@@ -10,9 +10,10 @@ import pytest
 from conftest import count_frames, variable_rate
 from helpers import ffmpeg
 
+from vidclass.colors import color
 from vidclass.recording import result_video
 from vidclass.recording.options import ClassifyOptions
-from vidclass.recording.overlay import WEIGHT, Strip, caption, color, lay_out
+from vidclass.recording.overlay import WEIGHT, Strip, caption, lay_out
 from vidclass.recording.segments import Timeline, Window, find_segments
 from vidclass.recording.windows import set_times
 from vidclass.video.drawing import Drawing

@@ -36,7 +36,7 @@ class Stretch(NamedTuple):
     end: float
     line: int  # of the labels
     first: int  # the first frame that begins in it
-    stop: int  # the first one behind it
+    stop: int  # the first one behind it: the one next to its end
 
     def starts(self, frames: int) -> range:
         """The first frames of its clips of so many frames."""
@@ -61,6 +61,12 @@ def find_stretches(labels: Iterable[Label], fps: Fraction) -> list[Stretch]:
         """The first frame at or after a time."""
         return math.ceil(Fraction(f"{seconds:.6f}") * fps)
 
+    def last_stop(seconds):
+        """The frame next to a time, before which a stretch must end: the frame before that one is shown from
+        half a frame before its time on, where ffmpeg makes a rate constant, and files of ours may round a
+        time up to the next millisecond."""
+        return math.floor(Fraction(f"{seconds:.6f}") * fps + Fraction(1, 2))
+
     return [
         Stretch(
             label.class_name,
@@ -68,7 +74,7 @@ def find_stretches(labels: Iterable[Label], fps: Fraction) -> list[Stretch]:
             label.end,
             label.line,
             first_frame(label.start),
-            first_frame(label.end),
+            last_stop(label.end),
         )
         for label in merge_touching(labels)
     ]

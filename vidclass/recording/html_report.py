@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from html import escape
 
 from vidclass import atomic, platform
+from vidclass.colors import color
 from vidclass.console import count
-from vidclass.recording.overlay import color
 from vidclass.recording.results import ResultFiles
 from vidclass.recording.segments import Timeline
 from vidclass.recording.timeline_figure import curves, draw

@@ -8,21 +8,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from vidclass.colors import color
 from vidclass.recording.segments import Timeline, Window
 from vidclass.text import one_line
 from vidclass.video.drawing import Layer, Mark
 
 WEIGHT = 600  # of the letters; 400 is regular, thin strokes drown in the noise of a small XVID frame
-# Of the classes, RGB: Okabe and Ito's, told apart by the colour-blind too ("Color Universal Design", 2008).
-COLORS = [
-    (0, 114, 178),
-    (230, 159, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (86, 180, 233),
-    (213, 94, 0),
-    (240, 228, 66),
-]
 SHOWN = 5  # classes in the corner at most
 LONGEST_LINE = 256  # characters: more than a frame has room for, and measuring them takes long
 
@@ -34,13 +25,6 @@ class Caption(NamedTuple):
     end_frame: int  # the first one after them
     lines: list  # of str: "Football: 0.97"
     numbers: list  # of int
-
-
-def color(number: int) -> tuple[int, ...]:
-    """The colour of a class by its number: RGB. Beyond the seventh they are darker ones of the same hues,
-    then repeat."""
-    shade = (1, 0.6, 0.35)[number // len(COLORS) % 3]
-    return tuple(round(shade * value) for value in COLORS[number % len(COLORS)])
 
 
 def caption(classes: list[str], window: Window, first: int | None = None) -> Caption:

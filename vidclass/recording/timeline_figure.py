@@ -5,7 +5,7 @@ import os
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from vidclass.recording.overlay import color
+from vidclass.colors import color
 from vidclass.recording.segments import Timeline
 from vidclass.text import clock
 from vidclass.training.figures import draw_text, new_figure, shorten

@@ -1,5 +1,6 @@
 """When the frames of a video are shown."""
 
+import itertools
 import os
 import re
 import tempfile
@@ -8,8 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from vidclass.video.ffmpeg import passthrough, run_to_end, video_arguments
-from vidclass.video.limits import DEFAULT_LIMITS, MAX_FPS, VideoLimits, frame_limit
+from vidclass.video.ffmpeg import Ffmpeg, passthrough, run_to_end, video_arguments
+from vidclass.video.limits import DEFAULT_LIMITS, MAX_FPS, MOST_PACKETS, VideoLimits, frame_limit
 from vidclass.video.probe import as_frame_rate
 
 
@@ -111,3 +112,25 @@ def steady_rate(fps: Fraction, times: np.ndarray) -> Fraction:
     if abs(frames / float(fps) - seconds) < 0.5 / float(fps) or seconds <= 0:
         return fps
     return as_frame_rate(min(max(frames / seconds, 1 / 1000), MAX_FPS))
+
+
+def packet_times(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> tuple[np.ndarray, float]:
+    """(when the frames of a video are shown, in the order of time; for how long the last one is), in seconds
+    from the recording's beginning, float64 (frames,). As its headers say: nothing is decoded, so that there
+    may be frames among them that are never shown. A time that the headers don't tell is nan."""
+    found: list[tuple[int, int]] = []
+    unit = Fraction(1)
+    copied = ("-c", "copy", "-f", "framecrc", "pipe:1")
+    with Ffmpeg([*video_arguments(path, limits), *copied, *sound_output(path)], text=True) as process:
+        for line in itertools.islice(process.stdout, MOST_PACKETS):
+            process.watchdog.start()
+            if found_unit := re.match(r"#tb 0: (\d+)/(\d+)$", line):
+                unit = Fraction(int(found_unit[1]), int(found_unit[2]))
+            elif packet := re.match(r"0, +-?\d+, +(-?\d+), +(\d+),", line):
+                found.append((int(packet[1]), int(packet[2])))
+        process.kill()
+    process.check_stall(path)
+    found.sort()
+    stamps = np.array([stamp for stamp, _ in found], float)
+    stamps[np.abs(stamps) > 2.0**62] = np.nan  # AV_NOPTS_VALUE
+    return stamps * float(unit), float(found[-1][1] * unit) if found else 0.0

@@ -1,0 +1,193 @@
+"""The labelling page's server: what it answers, and to whom."""
+
+import json
+
+import pytest
+from labelling import numbered, served
+
+from vidclass.labelling import server
+from vidclass.labelling.session import check_segments, only_session
+
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    numbered(folder / "match.mp4", *H264, seconds=4)
+    (folder / "labels.csv").write_text("0,1,A\n")
+    (folder / "proxy").mkdir()
+    with served(folder / "match.mp4", folder=folder / "proxy") as running:
+        yield running
+
+
+PATHS = ["/", "/page.js", "/page.css", "/recording", "/video", "/progress", "/shot/0", "/proxy/0", "/times"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_without_the_token(running, path):
+    for token in ("", "the-token_2", "the-token_", "\u00fc".encode().hex()):
+        status, headers, content = running.request("GET", path, token=token)
+        assert status == 403 and b"Forbidden" in content
+
+
+def test_nothing_under_another_name(running):
+    """A name that a stranger's DNS made to point here: the browser sends it as Host."""
+    for host in ("evil.example", f"evil.example:{running.port}", "127.0.0.1", "", None):
+        assert running.request("GET", "/recording", Host=host, Origin=None)[0] in (400, 403)
+    assert running.request("GET", "/recording", Host=f"localhost:{running.port}", Origin=None)[0] == 200
+
+
+def test_nothing_to_other_pages(running):
+    assert running.request("GET", "/recording", Origin="http://evil.example")[0] == 403
+    assert running.request("GET", "/video", Origin=None, Sec_Fetch_Site="cross-site")[0] == 403
+    assert running.request("GET", "/video", Origin=None, Sec_Fetch_Site="same-site")[0] == 403
+    body = {"page": "x", "version": 0, "segments": [[0, "B", None]]}
+    for origin in (None, "null", "http://evil.example", "http://127.0.0.1:1"):
+        assert running.request("POST", "/segments", body=body, Origin=origin)[0] == 403
+
+
+def test_headers_that_confine_the_page(running):
+    status, headers, content = running.request("GET", "/")
+    assert status == 200 and b"{{token}}" not in content
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff" and headers["cache-control"] == "no-store"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_recording_in_ranges(running):
+    content = open(running.session.source.path, "rb").read()
+    status, headers, found = running.request("GET", "/video", Range="bytes=100-299")
+    assert (status, found) == (206, content[100:300])
+    assert headers["content-range"] == f"bytes 100-299/{len(content)}"
+    assert running.request("GET", "/video")[2] == content
+
+
+def test_no_other_file(running):
+    for path in (
+        "/labels.csv",
+        "/page/page.html",
+        "/proxy/..%2f..%2flabels.csv",
+        "/proxy/../../labels.csv",
+        "/proxy/list.m3u8",
+        "/proxy/%2e%2e",
+        "/shot/-1",
+        "/shot/..",
+        "//etc/passwd",
+        "/proxy/%D9%A0",
+    ):
+        assert running.request("GET", path)[0] in (400, 404), path
+    assert running.request("PUT", "/segments", body={})[0] == 405
+
+
+def test_facts_and_progress(running):
+    facts = json.loads(running.request("GET", "/recording")[2])
+    assert facts["frames"] == 100 and facts["fps"] == 25 and facts["playable"] and facts["has_sound"]
+    assert facts["segments"] == [[0, "A", None], [25, None, None]]
+    for cuts in ("0", "-1", "x", "9" * 30):
+        assert running.request("GET", f"/progress?cuts={cuts}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b"[" * 100_000, b'{"segments": 1}', b"\xff", b'{"page": "me", "version": true}'],
+)
+def test_a_damaged_request_is_refused(running, body):
+    for path in ("/segments", "/claim", "/release"):
+        assert running.request("POST", path, body=body)[0] in (200, 400, 409)
+    assert running.session.version == 0
+
+
+def test_a_request_has_a_limit(running):
+    assert running.request("POST", "/segments", body=b" " * (server.MAX_BODY + 1))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        None,
+        [],
+        [[1, "A", None]],
+        [[0, "A", None], [0, "B", None]],
+        [[0, "A", None], [5, "B", None], [3, "A", None]],
+        [[0, "A", None], [100, "B", None]],
+        [[0, "A"]],
+        [[0.0, "A", None]],
+        [[False, "A", None]],
+        [[0, "../A", None]],
+        [[0, "", None]],
+        [[0, " A", None]],
+        [[0, "A\nB", None]],
+        [[0, "A\x00", None]],
+        [[0, "\ud800", None]],
+        [[0, 5, None]],
+        [[0, "A" * 300, None]],
+    ],
+)
+def test_segments_are_checked(rows):
+    with pytest.raises(ValueError):
+        check_segments(rows, 100)
+
+
+def test_saving(tmp_path):
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "labels.csv").write_text("0,1,A\n")
+    (tmp_path / "proxy").mkdir()
+    with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
+
+        def save(page, version, *rows):
+            body = {"page": page, "version": version, "segments": rows}
+            status, _, content = running.request("POST", "/segments", body=body)
+            return status, json.loads(content)
+
+        def claim(page, force=False):
+            body = {"page": page, "force": force}
+            return json.loads(running.request("POST", "/claim", body=body)[2])["is_owner"]
+
+        assert save("one", 0, [0, "B", None])[0] == 409  # before it claimed them
+        assert claim("one") and not claim("two") and claim("one")
+        assert save("one", 0, [0, "B", None], [10, "A", 0.25]) == (200, {"version": 1})
+        saved = "start,end,class,probability\n0.000000,0.400000,B,\n0.400000,2.000000,A,0.2500\n"
+        assert (tmp_path / "labels.csv").read_text() == saved
+        assert save("two", 1, [0, "B", None])[0] == 409
+        assert claim("two", force=True)
+        status, content = save("one", 1, [0, "B", None])
+        assert status == 409 and "another page" in content["error"]
+        assert save("two", 0, [0, "B", None])[0] == 409  # it shows an earlier state
+        assert save("two", 1, [0, None, None], [10, "C", None]) == (200, {"version": 2})
+        assert (tmp_path / "labels.csv").read_text() == "start,end,class\n0.400000,2.000000,C\n"
+        assert (tmp_path / "labels.csv.bak").read_text() == "0,1,A\n"  # before the session
+        running.request("POST", "/release", body={"page": "two"})
+        assert claim("three")
+        (tmp_path / "labels.csv").unlink()
+        (tmp_path / "labels.csv").mkdir()  # can't be written
+        status, content = save("three", 2, [0, "B", None])
+        assert status == 507 and "labels.csv" in content["error"]
+
+
+def test_use_for_training(tmp_path):
+    numbered(tmp_path / "match.mp4", *H264, seconds=9)
+    (tmp_path / "labels.csv").write_text("0,6.5,A\n6.5,8.5,B\n")
+    (tmp_path / "proxy").mkdir()
+    with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
+        found = json.loads(running.request("GET", "/training?seconds=1")[2])
+        assert [(item["name"], item["train"] + item["test"]) for item in found["classes"]] == [
+            ("A", 6),
+            ("B", 2),
+        ]
+        assert found["commands"][0].endswith("labels.csv --seconds 1") and found["problem"] is None
+        found = json.loads(running.request("GET", "/training?seconds=3")[2])
+        assert "class B would get no clip" in found["problem"]
+        for seconds in ("x", "-1", "0", "1/0", "nan", "1e999999999"):
+            assert running.request("GET", f"/training?seconds={seconds}")[0] == 400
+
+
+def test_two_sessions_on_one_file(tmp_path):
+    path = str(tmp_path / "labels.csv")
+    second = only_session(path)
+    with only_session(path), pytest.raises(RuntimeError, match="labels.csv: another label.py has it open"):
+        second.__enter__()
+    with only_session(path):
+        pass
+    assert not list(tmp_path.iterdir())

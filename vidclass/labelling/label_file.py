@@ -1,0 +1,129 @@
+"""A recording's labels as segments that follow each other: read from a label file, and saved as one."""
+
+import contextlib
+import csv
+import io
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vidclass import atomic
+from vidclass.dataset.cut_plan import Recording
+from vidclass.dataset.label_formats import decode, read_rows
+from vidclass.dataset.labels import Label, read_labels
+from vidclass.dataset.recording_labels import check_end, check_start
+from vidclass.labelling.frame_table import FrameTable
+from vidclass.labelling.results import Windows, as_probability, read_result
+
+EDL_CLASS = "Commercial"  # as cut_clips.py calls what an EDL marks
+
+
+class Segment(NamedTuple):
+    """A stretch of the recording up to the next segment's first frame."""
+
+    first: int  # frame
+    class_name: str | None  # None: without a label
+    probability: float | None = None  # of the class, its mean over the segment, as clasify.py found it
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known of a recording when the page opens."""
+
+    path: str  # where they are saved: a .csv
+    source: str | None  # the file that they were read from
+    segments: list[Segment] = field(default_factory=lambda: [Segment(0, None)])
+    windows: Windows | None = None
+
+
+def label_paths(recording: str, given: str | None) -> tuple[str, str | None, str | None]:
+    """(the CSV to save, the file to open, the result.json with the probabilities); None: there is none.
+
+    given: the label file that the user names; None: labels.csv beside the recording. Of a file that is no CSV
+    the corrected labels go to the CSV beside it, and are read from there when it is there.
+    """
+    given = given or os.path.join(os.path.dirname(recording), "labels.csv")
+    stem, extension = os.path.splitext(given)
+    path = given if extension.lower() in (".csv", ".tsv", "") else f"{stem}.csv"
+    if given != path and not os.path.exists(given):
+        raise FileNotFoundError(f"{given}: no such file")
+    result = f"{stem}.json"
+    source = next((name for name in (path, given) if os.path.exists(name)), None)
+    return path, source, result if os.path.exists(result) else None
+
+
+def open_labels(source: Recording, table: FrameTable, given: str | None) -> Labels:
+    """The Labels of a recording. Raises OSError or ValueError, naming the file and the line, if they can't be
+    understood or are of another recording."""
+    path, opened, result = label_paths(source.path, given)
+    labels: list[Label] = []
+    probabilities: list[float | None] = []
+    windows = None
+    if result:
+        labels, probabilities, windows = read_result(result)
+    if opened and opened != result:
+        labels = read_labels(opened, EDL_CLASS) if read_rows(opened, EDL_CLASS) else []
+        known = read_probabilities(opened)
+        probabilities = [known.get(label.line) for label in labels]
+    shown = opened or path
+    labels = check_end(check_start(labels, shown, source), shown, source)
+    return Labels(path, opened, as_segments(labels, probabilities, table), windows)
+
+
+def as_segments(
+    labels: Sequence[Label], probabilities: Sequence[float | None], table: FrameTable
+) -> list[Segment]:
+    """Labels, sorted by start, as Segments; what is between them is without a label."""
+    segments: list[Segment] = []
+    at = 0
+    for label, probability in zip(labels, probabilities):
+        first, end = max(table.nearest(label.start), at), table.nearest(label.end)
+        if end <= first:  # less than half a frame
+            continue
+        if first > at:
+            segments.append(Segment(at, None))
+        segments.append(Segment(first, label.class_name, probability))
+        at = end
+    if at < table.frames or not segments:
+        segments.append(Segment(at, None))
+    return segments
+
+
+def read_probabilities(path: str) -> dict[int, float]:
+    """{line: what its column "probability" says} of a CSV of ours; nothing of other files."""
+    found: dict[int, float] = {}
+    with open(path, "rb") as file:
+        reader = csv.reader(io.StringIO(decode(file.read()), newline=""))
+    with contextlib.suppress(csv.Error):
+        titles = next(reader, [])
+        if titles[:3] != ["start", "end", "class"] or titles[3:4] != ["probability"]:
+            return {}
+        for row in reader:
+            with contextlib.suppress(ValueError, IndexError):
+                probability = as_probability(float(row[3]))
+                if probability is not None:
+                    found[reader.line_num] = probability
+    return found
+
+
+def to_csv(segments: Sequence[Segment], table: FrameTable) -> str:
+    """The labelled Segments as cut_clips.py reads them: start, end, class, and the probability if one has
+    it."""
+    with_probability = any(segment.probability is not None for segment in segments)
+    rows: list[tuple[str, ...]] = [("start", "end", "class", "probability")[: 3 + with_probability]]
+    ends = [*(segment.first for segment in segments[1:]), table.frames]
+    for segment, end in zip(segments, ends):
+        if segment.class_name is not None:
+            last = "" if segment.probability is None else f"{segment.probability:.4f}"
+            row = (table.mark(segment.first), table.mark(end), segment.class_name, last)
+            rows.append(row[: 3 + with_probability])
+    return atomic.csv_text(rows)
+
+
+def keep_backup(path: str) -> None:
+    """Copies a file to <name>.bak, if there is one. Raises OSError, naming the copy."""
+    if os.path.exists(path):
+        with atomic.atomic_write(f"{path}.bak") as name:
+            shutil.copyfile(path, name)

@@ -1,0 +1,228 @@
+"""A session of label.py: one recording, its labels, and the one page that may change them."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidclass import atomic, locks
+from vidclass.colors import color
+from vidclass.dataset.cut_plan import Recording
+from vidclass.dataset.labels import check_class
+from vidclass.dataset.recording_labels import open_recording
+from vidclass.labelling.frame_table import FrameTable, read_frame_table
+from vidclass.labelling.label_file import Labels, Segment, keep_backup, open_labels, to_csv
+from vidclass.labelling.options import LabelOptions
+from vidclass.labelling.proxy import SEGMENT, Proxy
+from vidclass.labelling.results import as_probability
+from vidclass.labelling.shots import Shots
+from vidclass.labelling.training import dataset_classes
+from vidclass.text import one_line
+from vidclass.video.probe import VideoInfo, audio_format, probe
+
+MOST_SEGMENTS = 50_000
+MOST_CLASSES = 200  # that a page may have
+PATIENCE = 15  # seconds without a word after which a page counts as closed
+PLAYABLE = (b"ftyp", b"\x1aE\xdf\xa3")  # MP4, Matroska and WebM: a browser may try
+
+
+class Conflict(Exception):
+    """A page may not change the labels: another one does, or it shows an earlier state."""
+
+
+@dataclass
+class Session:
+    """What the server serves. Threads may share it."""
+
+    source: Recording
+    info: VideoInfo
+    table: FrameTable
+    labels: Labels
+    options: LabelOptions
+    has_sound: bool
+    shots: Shots
+    proxy: Proxy
+    version: int = 0  # counts the changes
+    changed: bool = False
+    page: str = ""  # the page that may change the labels; none
+    heard: float = 0.0  # when it last said a word, time.monotonic()
+    segments: list[Segment] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self):
+        self.segments = self.labels.segments
+        self.classes = self._first_classes()
+
+    def _first_classes(self):
+        windows = self.labels.windows
+        named = {segment.class_name for segment in self.segments if segment.class_name is not None}
+        named |= set(windows.classes if windows else ())
+        known = list(dict.fromkeys([*self.options.classes, *sorted(named)]))
+        return (known or [name for name in dataset_classes(self.options.data_dir) if _is_text(name)])[
+            :MOST_CLASSES
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """What a page needs when it opens."""
+        table, windows = self.table, self.labels.windows
+        # result.avi numbers the colours by the classes' alphabetical order.
+        ranks = {name: number for number, name in enumerate(sorted(self.classes))}
+        return {
+            "recording": one_line(os.path.basename(self.source.path)),
+            "file": one_line(self.labels.path),
+            "opened": one_line(self.labels.source) if self.labels.source else None,
+            "frames": table.frames,
+            "fps": float(table.fps),
+            "first": float(table.times[0]),
+            "regular": table.is_regular,
+            "seconds": float(table.times[-1]),
+            "width": self.info.width,
+            "height": self.info.height,
+            "has_sound": self.has_sound,
+            "playable": self.is_playable(),
+            "piece": SEGMENT,
+            "classes": [{"name": name, "color": color(ranks[name])} for name in self.classes],
+            "palette": [color(number) for number in range(len(ranks), len(ranks) + 21)],
+            "windows": windows and vars(windows),
+            "segments": self.segments,
+            "version": self.version,
+        }
+
+    def is_playable(self) -> bool:
+        """Whether a browser may try to play the file itself, and count the same frames in it."""
+        with open(self.source.path, "rb") as file:
+            head = file.read(12)
+        early = float(self.table.times[0]) < 1 / float(self.table.fps)
+        return early and not self.table.has_hidden and (head[4:8] in PLAYABLE or head[:4] in PLAYABLE)
+
+    # Pages
+
+    def claim(self, page: str, force: bool) -> bool:
+        """Lets a page change the labels from now on, unless another one does that is open. force: also
+        then."""
+        with self.lock:
+            free = not self.page or time.monotonic() - self.heard > PATIENCE
+            if not force and not free and page != self.page:
+                return False
+            self.page, self.heard = page, time.monotonic()
+            return True
+
+    def release(self, page: str) -> None:
+        """A page was closed."""
+        with self.lock:
+            if page == self.page:
+                self.page = ""
+
+    def is_owner(self, page: str) -> bool:
+        """Whether a page may change the labels; it is there."""
+        with self.lock:
+            if page == self.page:
+                self.heard = time.monotonic()
+            return page == self.page
+
+    # Labels
+
+    def save(self, page: str, version: int, rows: Any) -> int:
+        """Saves the segments that a page sends, whole or not at all. Returns the number of their version.
+        Raises Conflict, ValueError for what are no segments, OSError if they can't be written."""
+        segments = check_segments(rows, self.table.frames)
+        with self.lock:
+            if page != self.page:
+                raise Conflict("another page has taken over; reload this one")
+            if version != self.version:
+                raise Conflict("the labels were changed elsewhere; reload the page")
+            if not self.changed:
+                keep_backup(self.labels.path)
+                self.changed = True
+            atomic.write_text(self.labels.path, to_csv(segments, self.table))
+            self.segments, self.heard = segments, time.monotonic()
+            self.version += 1
+            for name in {segment.class_name for segment in segments} - {None, *self.classes}:
+                self.classes.append(str(name))
+            return self.version
+
+    def close(self) -> None:
+        """Ends what goes on in the background."""
+        self.proxy.background.stop()
+        self.shots.close()
+
+
+def _is_text(name):
+    with suppress(ValueError):
+        check_class(name)
+        return one_line(name) == name == name.strip()
+    return False
+
+
+def check_segments(rows: Any, frames: int) -> list[Segment]:
+    """The Segments of a recording with so many frames that a page sends as [first, class or null, probability
+    or null]; neighbours of one class are one. Raises ValueError if they are none."""
+    if not isinstance(rows, list) or not 0 < len(rows) <= MOST_SEGMENTS:
+        raise ValueError("expected a list of segments")
+    segments: list[Segment] = []
+    at = 0
+    for row in rows:
+        if not isinstance(row, list) or len(row) != 3:
+            raise ValueError("a segment is [first frame, class, probability]")
+        first, name, probability = row
+        if not isinstance(first, int) or isinstance(first, bool) or not at <= first < frames:
+            raise ValueError("the first frames of segments rise, from 0 to the recording's last")
+        if not segments and first:
+            raise ValueError("the first segment begins with frame 0")
+        at = first + 1
+        if name is not None:
+            check_typed(name)
+        if not segments or segments[-1].class_name != name or name is not None:
+            segments.append(Segment(first, name, as_probability(probability)))
+    return segments
+
+
+def check_typed(name: Any) -> None:
+    """Raises ValueError unless a person may have typed this as a class."""
+    if not isinstance(name, str):
+        raise ValueError("a class is text")
+    check_class(name)
+    if name != name.strip() or one_line(name) != name:
+        raise ValueError(f"{name[:50]!r} can't be a class: it has blanks at its ends, or more than text")
+
+
+@contextmanager
+def only_session(path: str) -> Iterator[None]:
+    """A `with` block in which no other label.py saves to a file. Raises RuntimeError if one does, OSError if
+    nothing can be written there."""
+    folder, name = os.path.split(path)
+    lock = os.path.join(folder, f".{name}.lock")
+    try:
+        held = locks.take(lock)
+    except BlockingIOError:
+        raise RuntimeError(f"{path}: another label.py has it open; use its page, or end it") from None
+    except locks.Unsupported:
+        yield
+        return
+    try:
+        yield
+    finally:
+        locks.release(held, lock)
+
+
+@contextmanager
+def opened(recording: str, labels_file: str | None, folder: str, options: LabelOptions) -> Iterator[Session]:
+    """The Session of a recording and its labels, whose background's work goes on for the length of the block.
+    folder: an empty one, for the proxy. Raises OSError or ValueError, naming the file, if one can't be
+    used."""
+    limits = options.limits
+    info = probe(recording, limits)
+    source = open_recording(recording, limits)
+    table = read_frame_table(source, limits)
+    labels = open_labels(source, table, labels_file)
+    has_sound = audio_format(recording, limits) is not None
+    shots, proxy = Shots(recording, info, limits), Proxy(recording, has_sound, folder, limits)
+    session = Session(source, info, table, labels, options, has_sound, shots, proxy)
+    shots.start()
+    try:
+        yield session
+    finally:
+        session.close()
