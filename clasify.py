@@ -195,7 +195,7 @@ def add_timeline_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fast",
         action="store_true",
-        help="--smooth with a --min-duration of four windows: three times as fast",
+        help="--smooth with a --min-duration of four windows: the network sees less than half of the frames",
     )
 
 

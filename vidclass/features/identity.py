@@ -34,6 +34,6 @@ def weights_id(weights: str | os.PathLike) -> str:
 
 def features_id(weights_id: str, precision: str = "auto") -> str:
     """A short name for features that no others share but those of the same weights. Of whatever float format:
-    their cosine is at least 0.999, so that a checkpoint trained on one machine works on the next. Those of
+    their cosine is 0.9999 on average, so that a checkpoint trained on one machine works on the next. Those of
     8-bit integers, whose cosine is at least 0.985, have a name of their own."""
     return f"{weights_id}-{INT8}" if precision == INT8 else weights_id
