@@ -7,16 +7,14 @@ clip. Sequences that are there already are kept.
     python extract_features.py 75 2 720 1280
 """
 
-import argparse
 import os
-import re
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vidclass import cli, console, locking
 from vidclass.console import print
-from vidclass.errors import INT8, PRECISIONS, UsageError, check_choice, check_count
+from vidclass.errors import INT8, PRECISIONS, check_choice, check_count, check_shard
 from vidclass.keras_loading import import_keras
 from vidclass.names import alike_classes
 from vidclass.progress import progress
@@ -47,8 +45,7 @@ class ExtractionJob:
         check_choice("--precision", self.precision, PRECISIONS)
         check_count("--workers", self.workers)
         check_count("--cpus", self.cpus)
-        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
-            raise UsageError(f"--shard {self.shard}: expected (i, n) with 1 <= i <= n")
+        check_shard(self.shard)
 
 
 @dataclass(frozen=True)
@@ -217,14 +214,6 @@ class Worker:
         return [outcome.as_list() for outcome in outcomes]
 
 
-def shard(text: str) -> tuple[int, int]:
-    """An argparse type: "2/8" is (2, 8)."""
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise argparse.ArgumentTypeError(f"'{text}': expected I/N, 1/4 to 4/4 for four parts")
-    return int(found[1]), int(found[2])
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = cli.make_parser(__doc__)
@@ -236,16 +225,11 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="decode the clips themselves; extract_files.py and its images are not needed",
     )
-    parser.add_argument(
-        "--shard",
-        type=shard,
-        metavar="I/N",
-        help="only the I-th of N equal parts of the clips: one for each job of a batch scheduler, 1/8 to 8/8",
-    )
+    cli.add_shard_option(parser, "clips")
     cli.add_sequences_option(parser, "save them there instead")
     cli.add_limit_option(parser)
     cli.add_ray_options(parser)
-    parser.add_argument("--cpus", type=cli.at_least(1), help="with --ray: processors of each worker")
+    cli.add_cpus_option(parser)
     args = parser.parse_args(argv)
 
     def work():
