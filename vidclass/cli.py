@@ -106,6 +106,11 @@ def add_ray_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_dry_run_option(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds --dry-run. text: what is printed."""
+    parser.add_argument("--dry-run", action="store_true", help=f"print {text}, and write nothing")
+
+
 def add_cpus_option(parser: argparse.ArgumentParser) -> None:
     """Adds --cpus."""
     parser.add_argument("--cpus", type=at_least(1), help="with --ray: processors of each worker")
