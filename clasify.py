@@ -155,7 +155,7 @@ def many_on_cluster(plan: Any, frames: dict[str, int]) -> Generator[Any, None, N
     if not paths:
         return
     workers = ray_cluster.Workers(options.workers, options.cpus, calls=1)
-    with ray_cluster.connected(options.ray), many.open_bar(plan, frames) as bar:
+    with ray_cluster.connected(options.ray), many.open_bar(plan, frames, wait=False) as bar:
         for values in ray_cluster.run(Worker, {"plan": plan, "paths": paths}, len(paths), 1, workers):
             found = many.Found(*values)
             bar.update(frames[found.path])

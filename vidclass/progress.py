@@ -35,21 +35,23 @@ class SharedBar:
         self._size, self._shares = size, list(shares)
 
     def end(self, size: float | None = None) -> None:
-        """The thing is done, or given up. size: its true one, if that is known by now."""
-        if size is not None and self._bar.total is not None:
-            self._bar.total += size - self._size
-        self._move_to(self._begun + (self._size if size is None else size))
+        """The thing is done. size: its true one; None: it was given up, the rest of it won't be done."""
+        true = self._at - self._begun if size is None else size
+        if self._bar.total is not None:
+            self._bar.total += true - self._size
+        self._at = self._begun + true
+        self._show()
 
     def part(self, total: float | None) -> "Part":
         """The next bar of the thing in hand."""
         return Part(self, total, self._shares.pop(0) if self._shares else 0)
 
     def move(self, amount: float) -> None:
-        """So much of the thing in hand is done, of 1."""
-        self._move_to(min(self._at + amount * self._size, self._begun + self._size))
+        """So much more of the thing in hand is done, of 1."""
+        self._at = min(self._at + amount * self._size, self._begun + self._size)
+        self._show()
 
-    def _move_to(self, place):
-        self._at = max(self._at, place)
+    def _show(self):
         if step := int(self._at) - int(self._bar.n):
             self._bar.update(step)
 

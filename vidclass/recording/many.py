@@ -64,12 +64,12 @@ def classify_here(plan: Plan, frames: dict[str, int], work: Work) -> Iterator[Fo
             yield found
 
 
-def open_bar(plan: Plan, frames: dict[str, int]) -> Any:
-    """The bar for recordings."""
+def open_bar(plan: Plan, frames: dict[str, int], wait: bool = True) -> Any:
+    """The bar for recordings. wait: see progress."""
     quiet = plan.options.each.quiet or not frames
     total = sum(frames.values())
     # On a terminal the rate is the mean of all so far: that of the last seconds goes up and down.
-    return progress(total=total, unit="frame", desc="Classifying", quiet=quiet, wait=True, smoothing=0)
+    return progress(total=total, unit="frame", desc="Classifying", quiet=quiet, wait=wait, smoothing=0)
 
 
 def classify_one(plan: Plan, path: str, work: Work, bar: SharedBar | None = None) -> Found:
