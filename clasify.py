@@ -79,7 +79,7 @@ def classify_job(job: Any, model: Any = None, threads: int | None = None) -> tup
 
     options = job.options
     # Opened before the long work: it tells at once if it can't be written.
-    with job.writer() as writer, job.feature_cache() as cache:
+    with job.writer() as writer, job.feature_cache() as cache, job.begin_reading():
         cli.import_keras()  # late: it takes seconds, and all that can be refused has been
         from extractor import Extractor
         from models import ResearchModel

@@ -99,7 +99,7 @@ class Extractor:
         tagged_images: iterable of (tag, uint8 RGB image of image_shape); a thread of its own runs it.
         Yields (tag, float32 (2048,)) in the same order.
         """
-        images = parallel.run_ahead(tagged_images, self._streams * self.batch_size)
+        images = parallel.RunAhead(tagged_images, self._streams * self.batch_size)
         # (tags, future features) of the batches in the network, one of them waiting
         pending: collections.deque = collections.deque()
         with ThreadPoolExecutor(self._streams) as pool:

@@ -1,5 +1,5 @@
 """How long does an hour of video take? clasify.py of this version and of an earlier commit take turns on one
-recording, with and without result.avi, this version also with --fast.
+recording, with and without result.avi, this version also with other --precision and with --fast.
 
 Renders a broadcast with known cuts, 1280x720 at 25 frames per second, and a smaller one to train on. The
 earlier commit, in a git worktree of its own, trains the network (one that both can read). Windows last 3 s
@@ -31,6 +31,13 @@ from vidclass.video.ffmpeg import find_ffmpeg  # noqa: E402
 SEQ_LENGTH, WINDOW, SIZE = 15, 3, 299  # frames, seconds, pixels
 SETTINGS = {"with result.avi": (), "--no-video": ("--no-video",)}
 COMMIT = "7bdb35d"
+OPTIONS = {  # of this version
+    "float32": ("--precision", "float32"),
+    "auto": (),
+    "int8": ("--precision", "int8"),
+    "auto --fast": ("--fast",),
+    "int8 --fast": ("--precision", "int8", "--fast"),
+}
 
 
 @contextlib.contextmanager
@@ -113,11 +120,11 @@ def print_table(results, duration):
     for (name, setting), rounds in results.items():
         seconds, memory, right = (statistics.median(values) for values in zip(*rounds))
         print(
-            f"{name:10} {setting:16} {seconds:7.1f} s, an hour: {60 * seconds / duration:5.1f} minutes, "
+            f"{name:12} {setting:16} {seconds:7.1f} s, an hour: {60 * seconds / duration:5.1f} minutes, "
             f"{memory / 1e9:.2f} GB, frames right: {right:.4f}"
         )
     for setting in SETTINGS:
-        for name in ("now", "now --fast"):
+        for name in OPTIONS:
             rounds = zip(results["earlier", setting], results[name, setting])
             gain = statistics.median(earlier[0] / now[0] for earlier, now in rounds)
             print(f"{setting}: {name} is {gain:.2f} times as fast as the earlier version")
@@ -136,7 +143,7 @@ def main():
         run(earlier, folder, "extract_files.py", "mp4")
         weights = os.path.abspath(args.weights) if weights_option(args) else args.weights
         run(earlier, folder, "train.py", SEQ_LENGTH, 2, SIZE, SIZE, "--weights", weights)
-        versions = {"earlier": (earlier, ()), "now": (ROOT, ()), "now --fast": (ROOT, ("--fast",))}
+        versions = {"earlier": (earlier, ()), **{name: (ROOT, own) for name, own in OPTIONS.items()}}
         results = measure(versions, folder, truth, args)
         print_table(results, truth[-1][1])
 

@@ -40,42 +40,52 @@ def each(
         pool.shutdown(cancel_futures=True)
 
 
-def run_ahead(iterable: Iterable, length: int = 0) -> Generator:
-    """Yields the iterable's items, which a thread takes from it ahead of time, at most `length` of them (0:
-    any number). The iterable's exceptions are raised here."""
-    items: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(length)
-    stopped = threading.Event()
+class RunAhead:
+    """Iterates over an iterable's items, which a thread takes from it ahead of time, from now on, at most
+    `length` of them (0: any number). The iterable's exceptions are raised here.
 
-    def put(item):
-        while not stopped.is_set():
-            try:
-                return items.put(item, timeout=0.1)
-            except queue.Full:
-                pass
+    To be closed (contextlib.closing) by whoever may stop early: the thread, and the iterable, then end.
+    """
 
-    def produce():
+    def __init__(self, iterable: Iterable, length: int = 0) -> None:
+        self._items: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(length)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._produce, args=[iterable], daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> "RunAhead":
+        return self
+
+    def __next__(self) -> Any:
+        if self._stopped.is_set():
+            raise StopIteration
+        item, error = self._items.get()
+        if error is not None:
+            self.close()
+            raise error
+        return item
+
+    def close(self) -> None:
+        """Waits for the thread to end. What it has taken ahead is lost."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _produce(self, iterable):
         try:
             for item in iterable:
-                put((item, None))
-                if stopped.is_set():
+                self._put((item, None))
+                if self._stopped.is_set():
                     break
-            put((None, StopIteration()))
+            self._put((None, StopIteration()))
         except BaseException as error:
-            put((None, error))
+            self._put((None, error))
         finally:
             if hasattr(iterable, "close"):
                 iterable.close()
 
-    thread = threading.Thread(target=produce, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = items.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
+    def _put(self, item):
+        while not self._stopped.is_set():
+            try:
+                return self._items.put(item, timeout=0.1)
+            except queue.Full:
+                pass

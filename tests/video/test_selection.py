@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 
 import cv2
 import numpy as np
@@ -175,3 +176,26 @@ def ffmpeg_counts(folder):
     ffmpeg("-f lavfi -i color=gray:size=16x16:rate=25 -frames:v 12000 -c:v mjpeg -q:v 31", path)
     assert os.path.getsize(path) and cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) == 12_000
     return path
+
+
+def test_what_is_begun_ahead_is_what_is_asked_for(tmp_path):
+    """Also if nobody asks, and after that."""
+    path = counter(tmp_path / "counter.mp4", arguments=("-c:v", "libx264", "-crf", "12"))
+    reader, wanted = FrameReader(path), [3, 40, 41, 290]
+    with reader.begin(wanted, 300):
+        found = {number: read_counter(frame) for number, frame in reader.select(wanted, 300)}
+    assert found.keys() >= set(wanted) and all(number == shown for number, shown in found.items())
+    assert len(reader.times) == 300 and reader.loss is None
+    before = threading.active_count()
+    with reader.begin(range(300), 300):
+        assert threading.active_count() > before
+    assert threading.active_count() == before
+    assert [number for number, _ in reader.select(range(5), 5)][:5] == [0, 1, 2, 3, 4]
+
+
+def test_what_fails_ahead_fails_where_it_is_asked_for(tmp_path):
+    path = counter(tmp_path / "counter.mp4", frames=50, arguments=("-c:v", "libx264"))
+    reader = FrameReader(path)
+    path.write_bytes(b"no video any more")
+    with reader.begin([0], 50), pytest.raises(ValueError, match="counter.mp4"):
+        list(reader.select([0], 50))

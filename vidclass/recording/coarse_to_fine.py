@@ -16,7 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from vidclass.interfaces import FeatureExtractor, SequenceClassifier
-from vidclass.parallel import run_ahead
+from vidclass.parallel import RunAhead
 from vidclass.progress import SharedBar, progress
 from vidclass.recording.cuts import FeatureCache
 from vidclass.recording.segments import Window
@@ -263,7 +263,7 @@ def classify_coarse_to_fine(
 
         due: list[int] = []  # windows that are looked at in any case
         next_due = 0
-        for frame in stack.enter_context(contextlib.closing(run_ahead(_stored(sampled, store), ahead))):
+        for frame in stack.enter_context(contextlib.closing(RunAhead(_stored(sampled, store), ahead))):
             search.add_frame(frame, sampled.frames_read)
             while next_due < search.complete:
                 due.append(next_due)

@@ -17,7 +17,7 @@ from vidclass.recording.cuts import FeatureCache, refine_cuts
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.segments import Timeline, Window, average_windows, find_segments
 from vidclass.recording.trained import Trained, read_trained
-from vidclass.recording.windows import WindowSpec, classify_windows, set_times
+from vidclass.recording.windows import WindowSchedule, WindowSpec, classify_windows, set_times
 from vidclass.text import class_lines, clock
 from vidclass.training.checkpoint import find_checkpoint
 from vidclass.video.probe import audio_format
@@ -36,6 +36,10 @@ class ClassificationJob:
     spec: WindowSpec
     options: ClassifyOptions
     bar: SharedBar | None = None  # of many videos; None: this one has its own
+
+    def begin_reading(self) -> contextlib.AbstractContextManager[None]:
+        """A `with` block in which the frames are being read already, while what they wait for is loaded."""
+        return self.reader.begin(WindowSchedule(self.spec).all_samples(), self.reader.info.frames)
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[VideoWriter | None]:

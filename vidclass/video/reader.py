@@ -4,6 +4,7 @@ Training clips and the video to classify are decoded by the same ffmpeg with the
 frame once, rotation applied, the source's own colour matrix), so that the same frame looks the same in both.
 """
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -12,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from vidclass.parallel import RunAhead
 from vidclass.video import selection
 from vidclass.video.ffmpeg import Ffmpeg, error_reason, passthrough, video_arguments
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits, frame_limit, too_many_frames_message
@@ -22,6 +24,7 @@ from vidclass.video.times import read_stamps, read_times, sound_output, times_ou
 PPM_OUTPUT = ("-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1")
 
 
+AHEAD_BYTES = 64 * 2**20  # of the frames that FrameReader.begin keeps
 FRAMES_A_PLACE, FRAME_STEP = 5, 10  # of what FrameReader.spread reads
 
 
@@ -62,6 +65,7 @@ class FrameReader:
         self.size = self.info.height, self.info.width
         self.loss: str | None = None
         self.times = np.empty(0)
+        self._begun: Iterator[tuple[int, np.ndarray]] | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (frame for _, frame in self._read(None))
@@ -70,8 +74,20 @@ class FrameReader:
         """Yields (number, frame) of at least these frames, numbered from 0, and of all from `end` on: the
         others are decoded, but neither converted nor read, which takes longer than decoding. numbers: rising.
         """
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            return begun
         # What ffmpeg rotates has filters that can't bear a size that changes.
         return self._read(selection.select(numbers, end) if not self.info.rotation else None)
+
+    @contextlib.contextmanager
+    def begin(self, numbers: Iterable[int], end: int) -> Iterator[None]:
+        """A `with` block in which a thread already reads what `select` is going to be asked for next, as far
+        as AHEAD_BYTES hold it. Arguments: those of `select`."""
+        length = max(1, AHEAD_BYTES // (3 * self.size[0] * self.size[1]))
+        with contextlib.closing(RunAhead(self.select(numbers, end), length)) as self._begun:
+            yield
+        self._begun = None
 
     def spread(self, count: int) -> Iterator[np.ndarray]:
         """Yields about so many frames from all over the video, without decoding all of it: where exactly they
@@ -109,7 +125,11 @@ class FrameReader:
                     yield last, frame
                     process.watchdog.start()
             process.check_stall(self.path)
-            with open(times) as file:
+            stamps: list[str] = []
+            with (
+                contextlib.suppress(FileNotFoundError),
+                open(times) as file,
+            ):  # ffmpeg could not open the video
                 stamps = file.readlines()
             frames = max(last + 1, len(read_stamps(stamps))) if chosen else last + 1
             self.times = read_times(stamps, frames, self.info.fps)
