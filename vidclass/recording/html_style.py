@@ -13,6 +13,7 @@ table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: .35rem .6rem .35rem 0; vertical-align: top; }
 td, th { border-bottom: 1px solid #ddd; }
 .wide { width: 70%; overflow-wrap: anywhere; }
+.name { overflow-wrap: anywhere; min-width: 7rem; } .whole { white-space: nowrap; }
 th { font-weight: 600; overflow-wrap: break-word; max-width: 9rem; } tr:target { background: #fff3c4; }
 img { display: block; width: 7.5rem; max-width: 26vw; height: auto; } .note { color: #555; font-size: .9rem; }
 """

@@ -89,7 +89,7 @@ def to_html(summaries: list[Summary]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Recordings</title><style>{STYLE}</style></head><body>
 <h1>{count(len(summaries), "recording")}</h1>
-<table><tr><th>recording, files</th><th>minutes of each class</th><th>segments</th><th>least sure</th></tr>
+<table><tr><th>recording, files</th><th>minutes of each class</th><th>segments, the least sure</th></tr>
 {rows}
 </table>
 </body></html>
@@ -102,7 +102,9 @@ def _row(summary):
     pages = [file for file in summary.files if file.endswith(".html")]
     title = f'<a href="{_href(pages[0])}">{name}</a>' if pages else name
     files = ", ".join(
-        f'<a href="{_href(file)}">{escape(one_line(file))}</a>' for file in summary.files if file not in pages
+        f'<a href="{_href(file)}">{escape(one_line(_kind(file)))}</a>'
+        for file in summary.files
+        if file not in pages
     )
     minutes = "<br>".join(
         f'<span class="chip" style="background:rgb{color(number)}"></span>{escape(one_line(class_name))}: '
@@ -113,10 +115,22 @@ def _row(summary):
     note = f'<br><span class="note">{escape(one_line(summary.loss))}</span>' if summary.loss else ""
     start, end, class_name, probability = summary.least_sure
     return (
-        f'<tr><td class="wide">{title}{note}<br><span class="note">{files}</span></td><td>{minutes}</td>'
-        f"<td>{summary.segments}</td><td>{probability:.2f} {escape(one_line(class_name))}<br>"
-        f'<span class="note">{clock(start)} &ndash; {clock(end)}</span></td></tr>'
+        f'<tr><td class="name">{title}{note}<br><span class="note">{files}</span></td>'
+        f'<td class="whole">{minutes}</td>'
+        f"<td>{summary.segments}<br>{probability:.2f} {escape(one_line(class_name))}<br>"
+        f'<span class="note">{_seconds(start)} &ndash; {_seconds(end)}</span></td></tr>'
     )
+
+
+def _seconds(time):
+    """A time without milliseconds."""
+    return clock(int(time)).split(".")[0]
+
+
+def _kind(file):
+    """What a link to one of a recording's files says: csv, avi, kept copy."""
+    stem, extension = os.path.splitext(file)
+    return "kept copy" if stem.endswith("-kept") else extension[1:] or file
 
 
 def _href(name):
