@@ -182,8 +182,12 @@ class Worker:
 
         found = []
         for number in numbers:
+            path = self._paths[number]
             with contextlib.redirect_stderr(io.StringIO()) as notes:
-                outcome = many.classify_one(self._plan, self._paths[number], self._work)
+                try:
+                    outcome = many.classify_one(self._plan, path, self._work)
+                except OSError as error:  # a full disk, which others may have no part in
+                    outcome = many.Found(path, f"{path}: {error}")
             found.append(list(outcome._replace(notes=notes.getvalue().splitlines())))
         return found
 

@@ -2,11 +2,14 @@
 
 import json
 import os
+import random
 import shutil
+import subprocess
 import sys
+import time
 
 import pytest
-from conftest import CLASSES, LENGTH, assert_one_line_error, run
+from conftest import CLASSES, LENGTH, ROOT, assert_one_line_error, run
 from helpers import ffmpeg
 
 import models
@@ -141,6 +144,59 @@ def stop_at_second():
         return segment(*arguments)
 
     return segment_or_stop
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(recordings):
+    """Started again, it ends with the same files."""
+    words = ["lstm-features.hdf5", *FILES, "--smooth", "--report", "--quiet", "--output-dir"]
+    script = [sys.executable, os.path.join(ROOT, "clasify.py"), *words]
+    start = time.time()
+    subprocess.run([*script, "undisturbed"], cwd=recordings, check=True, capture_output=True)
+    seconds, moments = time.time() - start, random.Random(0)
+    for _ in range(8):
+        process = subprocess.Popen([*script, "killed"], cwd=recordings, stdout=subprocess.DEVNULL)
+        time.sleep(moments.uniform(0.3, 1) * seconds)
+        process.kill()
+        process.wait()
+    result = subprocess.run([*script, "killed"], cwd=recordings, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    killed, undisturbed = (
+        {path.name: path.read_bytes() for path in (recordings / name).iterdir()}
+        for name in ("killed", "undisturbed")
+    )
+    assert killed == undisturbed and len(killed) == 3 * 5 + 1
+
+
+def test_a_recording_that_options_do_not_fit(recordings):
+    """A raw stream can't be copied in parts: the others can."""
+    ffmpeg("-i", recordings / "video.mp4", "-c:v copy -bsf:v h264_mp4toannexb", recordings / "raw.h264")
+    result = many(recordings, "raw.h264", "video.mp4", "--no-video", "--keep", "Colour")
+    assert result.returncode == 1 and "raw.h264: --keep of a .h264 needs --exact" in result.stderr
+    assert "2 recordings: 1 classified, 0 complete before, 1 left out" in result.stdout
+
+
+def test_a_full_disk_ends_it(recordings, monkeypatch):
+    def write(*arguments):
+        raise OSError("results/video.csv: can't be written (No space left on device)")
+
+    monkeypatch.setattr("vidclass.recording.results.ResultFiles.write", write)
+    result = many(recordings, "video.mp4", "<b>\n1.mp4", "--no-video", "--quiet")
+    assert_one_line_error(result, 1, "No space left on device")
+    assert names(recordings) == ["index.html"]
+
+
+def test_a_checkpoint_that_changes_meanwhile(recordings, monkeypatch):
+    load = models.ResearchModel.load
+
+    def load_and_change(path):
+        model = load(path)
+        with open(path, "ab") as file:
+            file.write(b"\0")
+        return model
+
+    monkeypatch.setattr(models.ResearchModel, "load", load_and_change)
+    assert_one_line_error(many(recordings, "video.mp4"), 1, "lstm-features.hdf5: has just changed")
 
 
 def test_two_runs_share_the_folder(recordings, monkeypatch):

@@ -1,16 +1,18 @@
 """Finding the weights file again: at a path that a stranger chose nothing is opened but a plain file of a
 possible size, and nothing is told but whether it is the one that is looked for."""
 
+import hashlib
 import os
 import shutil
 import socket
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import CLASSES, LENGTH, assert_one_line_error, run
 
 from vidclass.errors import UsageError
-from vidclass.features import weights_file
+from vidclass.features import identity, inception, weights_file
 from vidclass.features.identity import weights_id
 from vidclass.features.weights_file import FOLDER, find_weights
 from vidclass.training.checkpoint import Checkpoint, rewrite_metadata
@@ -24,19 +26,19 @@ def file(tmp_path):
 
 
 def test_the_file_is_found_by_its_content(file, tmp_path, monkeypatch):
-    identity = weights_id(file)
-    assert find_weights(identity, str(file)) == str(file)
-    assert find_weights(identity, None) is None and find_weights("0" * 12, str(file)) is None
+    expected = weights_id(file)
+    assert find_weights(expected, str(file)) == str(file)
+    assert find_weights(expected, None) is None and find_weights("0" * 12, str(file)) is None
     (tmp_path / "folder").mkdir()
     moved = file.rename(tmp_path / "folder/x.h5")
     (tmp_path / "folder/a.h5").write_bytes(b"others")
     (tmp_path / "folder/inner").mkdir()
-    assert find_weights(identity, str(file)) is None
+    assert find_weights(expected, str(file)) is None
     monkeypatch.setenv(FOLDER, str(tmp_path / "folder"))
-    assert find_weights(identity, str(file)) == str(moved)
+    assert find_weights(expected, str(file)) == str(moved)
     monkeypatch.setenv(FOLDER, str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match=f"{FOLDER}: .*nowhere can't be read"):
-        find_weights(identity)
+        find_weights(expected)
 
 
 def pipe(path):
@@ -141,3 +143,14 @@ def test_a_training_notes_where_its_weights_were(copy, shared_weights):
     assert result.returncode == 0, result.stderr
     with Checkpoint(copy / "data/checkpoints/lstm-features.hdf5") as file:
         assert file.metadata.weights_path == str(copy / "w.weights.h5")
+
+
+def test_keras_own_file_in_the_folder_needs_no_download(tmp_path, shared_weights, monkeypatch):
+    shutil.copy(shared_weights, tmp_path / "w.weights.h5")
+    digest = hashlib.md5((tmp_path / "w.weights.h5").read_bytes()).hexdigest()
+    monkeypatch.setattr(identity, "IMAGENET_FILES", (digest,))
+    monkeypatch.setattr(inception, "_download", lambda: pytest.fail("a download"))
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    expected = inception.load_network(shared_weights).get_weights()
+    found = inception.load_network("imagenet").get_weights()
+    assert all(map(np.array_equal, found, expected))

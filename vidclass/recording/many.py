@@ -83,7 +83,8 @@ def classify_one(plan: Plan, path: str, work: Work, bar: SharedBar | None = None
         except (OSError, ValueError) as error:
             if "No space left" in str(error):
                 raise
-            return Found(path, error_text(error))
+            text = error_text(error)
+            return Found(path, text if path in text else f"{path}: {text}")
     return Found(path, _loss_text(path, summary))
 
 
