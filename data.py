@@ -29,6 +29,7 @@ class DataSet:
 
     seq_length: frames of a sequence. class_limit: use the first so many classes in alphabetical order (None:
     all). image_shape: (height, width, 3) of the frames that InceptionV3 sees. data_dir: the dataset's folder.
+    rows: its clips (None: those of its data_file.csv).
 
     .data: the clips of the classes in use that are at least seq_length frames long. .classes: their names,
     sorted. .too_short: the clips left out for their length. .listed: both, in the order of the file.
@@ -45,12 +46,13 @@ class DataSet:
         class_limit: int | None = None,
         image_shape: tuple[int, int, int] = (299, 299, 3),
         data_dir: str | os.PathLike = "data",
+        rows: list[Clip] | None = None,
     ):
         self.seq_length = seq_length
         self.class_limit = class_limit
         self.image_shape = tuple(image_shape)
         self.data_dir = os.fspath(data_dir)
-        rows = read_data_file(self.data_dir)
+        rows = read_data_file(self.data_dir) if rows is None else sorted(rows)
         if not rows:
             raise ValueError(
                 f"{data_file(self.data_dir)} lists no clips; run "

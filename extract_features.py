@@ -7,19 +7,19 @@ clip. Sequences that are there already are kept.
     python extract_features.py 75 2 720 1280
 """
 
-import argparse
+import itertools
 import os
-import re
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vidclass import cli, console, locking
 from vidclass.console import print
-from vidclass.errors import INT8, PRECISIONS, UsageError, check_choice, check_count
+from vidclass.errors import INT8, PRECISIONS, check_choice, check_count, check_shard
 from vidclass.keras_loading import import_keras
 from vidclass.names import alike_classes
 from vidclass.progress import progress
+from vidclass.text import clock, size_text
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 
 CALL_FRAMES = 256  # of the clips that a worker of a cluster gets in one go
@@ -40,6 +40,7 @@ class ExtractionJob:
     cpus: int | None = None  # processors of each worker; None: see ray_cluster.resources
     sequences_url: str | None = None  # where to save the sequences; None: in data_dir
     keep: bool = False  # with sequences_url: save them in data_dir, too
+    dry_run: bool = False  # print how long it would take, and the disk that it needs; write nothing
     limits: VideoLimits = DEFAULT_LIMITS  # of the clips that are decoded
     quiet: bool = False  # no progress bars
 
@@ -47,8 +48,7 @@ class ExtractionJob:
         check_choice("--precision", self.precision, PRECISIONS)
         check_count("--workers", self.workers)
         check_count("--cpus", self.cpus)
-        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
-            raise UsageError(f"--shard {self.shard}: expected (i, n) with 1 <= i <= n")
+        check_shard(self.shard)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class ExtractionResult:
     failed: int  # clips, and folders with from_video, that could not be used; they are named on stderr
 
 
-@locking.one_run_at_a_time(shared=lambda options: options.shard is not None)
+@locking.one_run_at_a_time(
+    shared=lambda options: options.shard is not None, unless=lambda options: options.dry_run
+)
 def extract_features(
     seq_length: int,
     class_limit: int | None,
@@ -74,26 +76,22 @@ def extract_features(
     """
     from data import DataSet
     from vidclass.dataset.listing import list_unsplit, relist
-    from vidclass.features.identity import features_id, weights_id
-    from vidclass.features.sequence_store import FolderStore, UrlStore, open_store
+    from vidclass.features.sequence_store import FolderStore, UrlStore
 
+    if options.dry_run:
+        return estimate_extraction(seq_length, class_limit, image_shape, options)
     unlisted = list_unsplit(options.data_dir, options.limits, options.quiet) if options.from_video else 0
     data_dir = os.path.abspath(options.data_dir) if options.ray else options.data_dir
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
-    _describe(dataset)
-    clips = dataset.data
-    if options.shard is not None:
-        part = set(choose_shard(dataset.listed, *options.shard))
-        clips = [clip for clip in clips if clip in part]
-    identity = features_id(weights_id(options.weights), options.precision)
+    clips, identity, store = _choose(dataset, options)
     FolderStore(dataset, identity).adopt_earlier()
-    store = open_store(dataset, identity, options.sequences_url, options.keep)
     missing = store.missing(clips)
     if isinstance(store, UrlStore):
         missing = store.upload(missing, options.quiet)
     if not missing:
         print(f"All {len(clips)} sequences are there already.")
         return ExtractionResult(0, len(clips), unlisted)
+    print(_to_do(missing, store))
     outcomes = (extract_on_cluster if options.ray else extract_here)(dataset, identity, missing, options)
     for outcome in outcomes:
         if outcome.problem:
@@ -107,6 +105,71 @@ def extract_features(
     if options.from_video:
         relist(options.data_dir)
     return ExtractionResult(extracted, present, unlisted + failed)
+
+
+def estimate_extraction(
+    seq_length: int, class_limit: int | None, image_shape: tuple[int, int, int], options: ExtractionJob
+) -> ExtractionResult:
+    """Prints what extract_features would do and how long that would take here, by what the network does in
+    some seconds. Writes nothing."""
+    from data import DataSet
+    from vidclass.dataset.listing import Listed, find_rows
+    from vidclass.dataset.split_estimate import disk_text
+
+    listed = Listed([], {}, 0)
+    if options.from_video:
+        listed = find_rows(options.data_dir, options.limits, options.quiet)
+    dataset = DataSet(seq_length, class_limit, image_shape, options.data_dir, listed.rows or None)
+    clips, identity, store = _choose(dataset, options)
+    missing = store.missing(clips)
+    print(f"{_to_do(missing, store)}; {console.count(len(clips) - len(missing), 'sequence')} there already")
+    if missing:
+        import_keras()
+        from extractor import Extractor
+        from vidclass.features import extraction_rate, int8, int8_calibration, int8_ranges
+
+        loader = extraction_rate.LookingLoader(
+            dataset, options.from_video, options.limits, files=listed.files
+        )
+        ranges = int8_ranges.load_ranges(store) if options.precision == INT8 else None
+        if options.precision == INT8 and ranges is None:
+            number = int8_calibration.frame_count(image_shape)
+            images = itertools.islice(extraction_rate.sample_images(loader, missing), number)
+            ranges = int8.measure_ranges(options.weights, image_shape, images)
+        extractor = Extractor(image_shape, options.weights, options.precision, ranges)
+        rate = extraction_rate.measure_rate(extractor, loader, missing)
+        left = clock(len(missing) * seq_length / rate.per_second).split(".")[0]
+        print(f"{rate.per_second:.1f} frames/s, measured on {rate.frames}: {left} in all")
+        if not options.sequences_url or options.keep:
+            print(disk_text(len(missing) * _file_bytes(store), options.data_dir))
+    return ExtractionResult(0, len(clips) - len(missing), listed.failed)
+
+
+def _choose(dataset, options):
+    """(clips of this run, identity of their features, store of their sequences). Prints what is left out."""
+    from vidclass.features.identity import features_id, weights_id
+    from vidclass.features.sequence_store import open_store
+
+    _describe(dataset)
+    clips = dataset.data
+    if options.shard is not None:
+        part = set(choose_shard(dataset.listed, *options.shard))
+        clips = [clip for clip in clips if clip in part]
+    identity = features_id(weights_id(options.weights), options.precision)
+    return clips, identity, open_store(dataset, identity, options.sequences_url, options.keep)
+
+
+def _to_do(missing, store):
+    """What there is to do, as a line."""
+    frames = len(missing) * getattr(store, "folder", store).shape[0]
+    size = size_text(len(missing) * _file_bytes(store))
+    return (
+        f"{console.count(len(missing), 'sequence')} to extract, of {console.count(frames, 'frame')}: {size}"
+    )
+
+
+def _file_bytes(store):
+    return getattr(store, "folder", store).file_bytes
 
 
 def _describe(dataset):
@@ -217,14 +280,6 @@ class Worker:
         return [outcome.as_list() for outcome in outcomes]
 
 
-def shard(text: str) -> tuple[int, int]:
-    """An argparse type: "2/8" is (2, 8)."""
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise argparse.ArgumentTypeError(f"'{text}': expected I/N, 1/4 to 4/4 for four parts")
-    return int(found[1]), int(found[2])
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = cli.make_parser(__doc__)
@@ -236,16 +291,12 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="decode the clips themselves; extract_files.py and its images are not needed",
     )
-    parser.add_argument(
-        "--shard",
-        type=shard,
-        metavar="I/N",
-        help="only the I-th of N equal parts of the clips: one for each job of a batch scheduler, 1/8 to 8/8",
-    )
+    cli.add_shard_option(parser, "clips")
     cli.add_sequences_option(parser, "save them there instead")
     cli.add_limit_option(parser)
     cli.add_ray_options(parser)
-    parser.add_argument("--cpus", type=cli.at_least(1), help="with --ray: processors of each worker")
+    cli.add_cpus_option(parser)
+    cli.add_dry_run_option(parser, "how long it would take here, measured, and the disk that it needs")
     args = parser.parse_args(argv)
 
     def work():
@@ -258,6 +309,7 @@ def main(argv: list[str] | None = None) -> int:
             ray=args.ray,
             workers=args.workers,
             cpus=args.cpus,
+            dry_run=args.dry_run,
             sequences_url=args.sequences,
             limits=VideoLimits(max_pixels=args.max_pixels),
             quiet=args.quiet,

@@ -12,12 +12,14 @@ import os
 import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vidclass import cli, locking
 from vidclass.console import count, print
 from vidclass.dataset.options import SplitOptions
 from vidclass.names import alike_classes
 from vidclass.progress import progress
+from vidclass.text import size_text
 from vidclass.video.limits import MAX_FRAMES, VideoLimits
 
 
@@ -36,7 +38,7 @@ class SplitResult:
         return 1 if self.failed or self.unreadable else 0
 
 
-@locking.one_run_at_a_time()
+@locking.one_run_at_a_time(unless=lambda options: options.dry_run)
 def extract_files(extension: str, options: SplitOptions = SplitOptions()) -> SplitResult:
     """Splits all clips with an extension ("mp4", ".MP4") into frames, and lists those that have frames in
     data_file.csv. Clips that can't be split are named on stderr.
@@ -51,6 +53,8 @@ def extract_files(extension: str, options: SplitOptions = SplitOptions()) -> Spl
     find_ffmpeg()
     done = splitting.find_split(data_dir, found.clips)
     work = [(clip, path) for clip, path in found.clips if clip not in done]
+    if options.dry_run:
+        return print_estimate(work, len(done), found, options)
     rows = {row[:3]: row for row in clips.split_rows(data_dir)}
     for clip, _ in work:
         rows.pop(clip, None)
@@ -73,6 +77,26 @@ def extract_files(extension: str, options: SplitOptions = SplitOptions()) -> Spl
     result = SplitResult(split, len(done), failed, len(rows), len(found.unreadable))
     print_result(result, data_file.data_file(data_dir), len(others))
     return result
+
+
+def print_estimate(work: Sequence, done: int, found: Any, options: SplitOptions) -> SplitResult:
+    """Prints what splitting clips, ((split, class, name), path), would make. done: clips that were split
+    before. found: clips.Found."""
+    from vidclass.dataset import split_estimate
+
+    expected = split_estimate.estimate_split(work, options.limits, options.quiet)
+    problems = {**found.problems, **expected.problems}
+    print_problems([*problems.values(), *found.left_out, *found.unreadable], options.data_dir, set())
+    clips = len(work) - len(expected.problems)
+    print(
+        f"{count(clips, 'clip')} to split into {count(expected.frames, 'frame')}, "
+        f"{done} done before, {len(problems)} failed"
+    )
+    disk = split_estimate.disk_text(expected.bytes, options.data_dir)
+    if expected.measured:
+        disk += f" ({size_text(expected.frame_bytes)} a frame, measured on {expected.measured})"
+    print(disk)
+    return SplitResult(0, done, len(problems), done, len(found.unreadable))
 
 
 def split_all(work: Sequence, options: SplitOptions) -> Generator[tuple, None, None]:
@@ -144,11 +168,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     cli.add_limit_option(parser)
     cli.add_ray_options(parser)
+    cli.add_dry_run_option(parser, "how many frames it would be, and the disk that they need")
     args = parser.parse_args(argv)
 
     def work():
         limits = VideoLimits(args.max_pixels, args.max_frames)
-        options = SplitOptions(args.data_dir, args.ray, args.workers, limits=limits, quiet=args.quiet)
+        options = SplitOptions(args.data_dir, args.ray, args.workers, args.dry_run, limits, args.quiet)
         return extract_files(args.extension, options).exit_code
 
     return cli.run(work, args.debug)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clasify import ClassifyOptions, Smoothing
+from clasify import ClassifyOptions, ManyOptions, Smoothing
 from extract_features import ExtractionJob
 from extract_files import extract_files
 from train import TrainOptions
@@ -21,11 +21,15 @@ from vidclass.recording.results import ResultFiles
         (lambda: ClassifyOptions(hop="1"), "--hop"),
         (lambda: ClassifyOptions(hop=-1), "--hop"),
         (lambda: ClassifyOptions(smoothing=True), "smoothing"),
-        (lambda: ClassifyOptions(precision="int8"), "--precision"),
+        (lambda: ClassifyOptions(precision="int4"), "--precision"),
+        (lambda: ManyOptions("x", ClassifyOptions(output="y.avi")), "--output"),
+        (lambda: ManyOptions("x", shard=(3, 2)), "--shard"),
+        (lambda: ManyOptions("x", workers=0), "--workers"),
+        (lambda: ManyOptions("x", Smoothing()), "each="),
         (lambda: Smoothing(-3), "--min-duration"),
         (lambda: Smoothing(float("inf")), "--min-duration"),
         (lambda: Smoothing(3, fast=True), "--fast"),
-        (lambda: ExtractionJob(precision="int8"), "--precision"),
+        (lambda: ExtractionJob(precision="int4"), "--precision"),
         (lambda: ExtractionJob(workers=0), "--workers"),
         (lambda: TrainOptions(precision="x"), "--precision"),
         (lambda: TrainOptions(epochs=2.5), "--epochs"),

@@ -106,6 +106,27 @@ def add_ray_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_dry_run_option(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds --dry-run. text: what is printed."""
+    parser.add_argument("--dry-run", action="store_true", help=f"print {text}, and write nothing")
+
+
+def add_cpus_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --cpus."""
+    parser.add_argument("--cpus", type=at_least(1), help="with --ray: processors of each worker")
+
+
+def add_shard_option(parser: argparse.ArgumentParser, things: str) -> None:
+    """Adds --shard. things: of which it takes a part."""
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help=f"only the I-th of N equal parts of the {things}: one for each job of a batch scheduler, 1/8 to "
+        f"8/8",
+    )
+
+
 def add_article_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
     """Adds the article's positional arguments, of: seq_length, classes, height, width."""
     known = {
@@ -186,6 +207,14 @@ def names(known: Iterable[str] | None = None) -> Callable[[str], tuple[str, ...]
         return found
 
     return split
+
+
+def shard(text: str) -> tuple[int, int]:
+    """An argparse type: "2/8" is (2, 8)."""
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"'{text}': expected I/N, 1/4 to 4/4 for four parts")
+    return int(found[1]), int(found[2])
 
 
 def run(work: Callable[[], int | None], debug: bool = False) -> int:

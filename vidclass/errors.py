@@ -42,3 +42,9 @@ def check_count(option: str, value: Any, least: int = 1) -> None:
         raise UsageError(f"{option} {value}: expected an integer")
     if value < least:
         raise UsageError(f"{option} {value} is below {least}")
+
+
+def check_shard(value: Any) -> None:
+    """Raises UsageError unless a value, or None, is (i, n) with 1 <= i <= n."""
+    if value is not None and not 1 <= value[0] <= value[1]:
+        raise UsageError(f"--shard {value}: expected (i, n) with 1 <= i <= n")

@@ -3,7 +3,7 @@ elsewhere.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -15,19 +15,82 @@ SECONDS = 30  # after which there is a line in any case
 BURST = 0.1  # seconds; what comes within them is of one batch
 
 
+class SharedBar:
+    """One bar for many things to do, each of which would have bars of its own.
+
+    bar: of `progress`; its total is the sum of the things' sizes. What does the work is given this in place
+    of `quiet`, and so gets a part of the bar for a bar.
+    """
+
+    def __init__(self, bar: tqdm):
+        self._bar = bar
+        self._begun, self._size, self._at = 0.0, 0.0, 0.0  # of the thing in hand: what was done before it
+        self._shares: list[float] = []
+
+    def begin(self, desc: str, size: float, shares: Sequence[float] = (1,)) -> None:
+        """The next thing has this size, of the bar's total, and opens one bar after another, of which each is
+        such a share of it."""
+        self._bar.set_description_str(f"{printable(desc)}: ")
+        self._begun = self._at
+        self._size, self._shares = size, list(shares)
+
+    def end(self, size: float | None = None) -> None:
+        """The thing is done. size: its true one; None: it was given up, the rest of it won't be done."""
+        true = self._at - self._begun if size is None else size
+        if self._bar.total is not None:
+            self._bar.total += true - self._size
+        self._at = self._begun + true
+        self._show()
+
+    def part(self, total: float | None) -> "Part":
+        """The next bar of the thing in hand."""
+        return Part(self, total, self._shares.pop(0) if self._shares else 0)
+
+    def move(self, amount: float) -> None:
+        """So much more of the thing in hand is done, of 1."""
+        self._at = min(self._at + amount * self._size, self._begun + self._size)
+        self._show()
+
+    def _show(self):
+        if step := int(self._at) - int(self._bar.n):
+            self._bar.update(step)
+
+
+class Part:
+    """A part of a SharedBar, to be used as a tqdm bar. .n, .total: as tqdm's."""
+
+    def __init__(self, bar: SharedBar, total: float | None, share: float):
+        self.n, self.total = 0.0, total
+        self._bar, self._share = bar, share
+
+    def update(self, n: float = 1) -> None:
+        """So much more is done."""
+        self.n += n
+        if self.total:
+            self._bar.move(self._share * n / self.total)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
 def progress(
     iterable: Iterable | None = None,
     *,
     unit: str,
     desc: str,
-    quiet: bool,
+    quiet: bool | SharedBar,
     total: float | None = None,
     wait: bool = False,
     **options: Any,
-) -> tqdm:
-    """A tqdm bar, or what does as well in a log. quiet: nothing is shown. wait: the clock starts when the
-    first of the work is done; before, something is got ready that tells nothing of the rate. options: of
-    tqdm, on a terminal only."""
+) -> Any:
+    """A tqdm bar, or what does as well in a log. quiet: nothing is shown; or the bar of which this is a part.
+    wait: the clock starts when the first of the work is done; before, something is got ready that tells
+    nothing of the rate. options: of tqdm, on a terminal only."""
+    if isinstance(quiet, SharedBar):
+        return quiet.part(total)
     kind = _Bar if getattr(sys.stderr, "isatty", lambda: False)() else _Lines
     return kind(iterable, unit=unit, desc=printable(desc), disable=quiet, total=total, wait=wait, **options)
 

@@ -9,6 +9,15 @@ def clock(seconds: float, separator: str = ".", hour_digits: int = 1) -> str:
     return f"{hours:0{hour_digits}d}:{rest // 60000:02d}:{rest // 1000 % 60:02d}{separator}{rest % 1000:03d}"
 
 
+def size_text(size: float) -> str:
+    """A number of bytes: 12.3 MB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(size) < 999.95 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+
+
 def milliseconds(seconds: float) -> int:
     """Seconds as a whole number of milliseconds."""
     return round(seconds * 1000)

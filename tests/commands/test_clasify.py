@@ -26,6 +26,7 @@ from conftest import (
 )
 from helpers import ffmpeg
 
+from clasify import ClassifyOptions, clasify
 from extractor import Extractor
 from vidclass.colors import color
 from vidclass.dataset.labels import read_labels
@@ -58,6 +59,39 @@ def test_clasify_needs_only_the_checkpoint_and_the_video(project, match):
     assert names[:2] == ["Grey", "Grey"] and names[3:] == ["Colour", "Colour"]  # the third has some of both
     assert all(float(best) >= float(other) for *_, best, _, other in windows)
     assert "109 of 109 frames" in result.stderr  # the bar, as lines
+
+
+def test_the_checkpoint_knows_the_numbers(project, match):
+    checkpoint = shutil.copy(project / "data/checkpoints/lstm-features.hdf5", match)
+    options = ("--no-video", "--quiet")
+    with_them = run(
+        match, "clasify.py", *options, LENGTH, "--output", "a.avi", CLASSES, checkpoint, "video.mp4"
+    )
+    without = run(match, "clasify.py", *options, checkpoint, "--output", "b.avi", "video.mp4")
+    assert with_them.returncode == without.returncode == 0, without.stderr
+    assert (match / "a.csv").read_bytes() == (match / "b.csv").read_bytes()
+    found = clasify(
+        None, None, checkpoint, match / "video.mp4", ClassifyOptions(output=match / "c.avi", quiet=True)
+    )
+    assert found.classes == ["Colour", "Grey"]
+
+
+@pytest.mark.parametrize(
+    "words, mentions",
+    [
+        (["x.hdf5"], "the following arguments are required: video"),
+        (["75"], "the following arguments are required: "),
+        (["75", "2"], "the following arguments are required: checkpoint, video"),
+        (["75", "2", "x.hdf5"], "the following arguments are required: video"),
+        (["75", "x.hdf5", "a.mp4"], "the following arguments are required: "),
+        (["75", "x", "x.hdf5", "a.mp4"], "argument classes: 'x' is not an integer"),
+        (["x", "2", "x.hdf5", "a.mp4"], "argument seq_length: 'x' is not an integer"),
+        (["-1", "2", "x.hdf5", "a.mp4"], "argument seq_length: -1 is below 2"),
+    ],
+)
+def test_arguments_that_are_missing(tmp_path, words, mentions):
+    result = run(tmp_path, "clasify.py", *words)
+    assert result.returncode == 2 and mentions in result.stderr, result.stderr
 
 
 def test_the_text_is_in_the_upper_left_corner_and_nowhere_else(project, match):
@@ -205,6 +239,12 @@ def test_a_checkpoint_of_the_article_takes_its_classes_from_the_data_file(match,
         1,
         "data/data_file.csv is missing",
     )
+    for arguments in (["video.mp4"], ["video.mp4", "--output-dir", "x"]):
+        assert_one_line_error(
+            run(match, "clasify.py", "lstm-features.095-0.090.hdf5", *arguments),
+            2,
+            "give the sequence length and the number of classes",
+        )
     (match / "data").mkdir()
     (match / "data/data_file.csv").write_text(
         "train,Football,Football_train_1,75\ntrain,Commercial,Commercial_train_1,75\n"

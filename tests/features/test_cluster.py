@@ -89,6 +89,28 @@ def test_features_are_the_same_though_a_worker_dies(copy, nodes):
     assert not list((copy / "data").rglob(".*.tmp"))  # what the killed workers were writing has been swept up
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("inside", [True, False])
+def test_recordings_are_classified_in_the_same_way(project, match, nodes, inside):
+    address = nodes[0] if inside else nodes[1]
+    for name in ("b.mp4", "caf\udcff.mp4"):
+        shutil.copy(match / "video.mp4", match / name)
+    (match / "text.mp4").write_text("no video")
+    videos = [path.name for path in match.iterdir()]
+    checkpoint = project / "data/checkpoints/lstm-features.hdf5"
+    arguments = ("clasify.py", checkpoint, *videos, "--no-video", "--quiet", "--output-dir")
+    here, there = run(match, *arguments, "here"), run(match, *arguments, "there", "--ray", address)
+    assert here.returncode == there.returncode == 1 and "Traceback" not in there.stderr, there.stderr
+    assert "text.mp4: no video that can be read" in there.stderr
+    assert "4 recordings: 3 classified, 0 complete before, 1 left out" in there.stdout
+    found = sorted(path.name for path in (match / "there").iterdir())
+    assert found == sorted(path.name for path in (match / "here").iterdir()) and len(found) == 7
+    for name in found:
+        if name.endswith(".csv"):
+            assert (match / "here" / name).read_bytes() == (match / "there" / name).read_bytes()
+    assert "3 complete before" in run(match, *arguments, "there").stdout
+
+
 @pytest.mark.parametrize("inside", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_frames_are_the_same(copy, nodes, inside):
     address = nodes[0] if inside else nodes[1]

@@ -369,6 +369,17 @@ with_metadata("wide_network", units=65536)
 with_metadata("wide_article", model="article", units=65536, dense=65536)
 with_metadata("long_sequences", seq_length=65536, features_length=65536)
 with_metadata("other_features", features_length=65536)
+with_metadata("weights_somewhere_near", weights_path="../weights.h5")
+with_metadata("weights_path_with_a_null", weights_path="/a\0b")
+with_metadata("weights_path_of_a_megabyte", weights_path="/x" * 2**19)
+with_metadata("weights_path_that_is_no_text", weights_path="/\ud800")
+with_metadata("weights_path_that_is_a_number", weights_path=0)
+with_metadata("weights_path_in_a_list", weights_path=["/dev/zero"])
+with_metadata("weights_without_end", harmless, weights="0" * 12, weights_path="/dev/zero")
+with_metadata("weights_in_memory", harmless, weights="imagenet", weights_path="/proc/self/mem")
+with_metadata(
+    "weights_path_that_clears_the_screen", harmless, weights="0" * 12, weights_path="/\x1b[2J\r\n\u202ex"
+)
 with_metadata("weights_of_a_path", weights="../../../../etc")
 with_metadata(
     "deep_training",

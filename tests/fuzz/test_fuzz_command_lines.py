@@ -8,8 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 SCRIPTS = {
-    "extract_files.py": ["mp4", ".MP4", "--max-frames", "--max-pixels"],
-    "extract_features.py": ["75", "2", "--weights", "random", "imagenet", "--precision", "float16"],
+    "extract_files.py": ["mp4", ".MP4", "--max-frames", "--max-pixels", "--dry-run"],
+    "extract_features.py": [
+        "75",
+        "2",
+        "--weights",
+        "random",
+        "imagenet",
+        "--precision",
+        "float16",
+        "--dry-run",
+    ],
     "train.py": [
         "75",
         "2",
@@ -47,6 +56,10 @@ SCRIPTS = {
         "--report",
         "--output",
         "out.avi",
+        "--output-dir",
+        "results",
+        "--shard",
+        "1/2",
         "--weights",
         "random",
     ],

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import pytest
@@ -12,6 +13,10 @@ from conftest import ROOT
 from hostile_checkpoints import AT_LOAD, ATTACKS, HARMLESS, ON_METADATA, make
 
 from models import ResearchModel
+from vidclass.console import printable
+from vidclass.errors import UsageError
+from vidclass.recording.options import ClassifyOptions
+from vidclass.recording.trained import read_trained
 from vidclass.training import hdf5_process
 from vidclass.training.checkpoint import METADATA, Checkpoint
 from vidclass.training.metadata import Metadata, parse_metadata
@@ -156,3 +161,22 @@ def test_weights_that_overflow(tmp_path, whole):
     make("weights_that_overflow", whole, tmp_path / "x.hdf5")
     with pytest.raises(ValueError, match="x.hdf5: its probabilities are not all numbers"):
         ResearchModel.load(tmp_path / "x.hdf5")
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "/\x1b[2J\r\n\u202ex", "a pipe", "a huge file"])
+def test_weights_where_a_stranger_says(tmp_path, whole, path):
+    """Whatever is there: the same line, without a wait. The pipe would wait for ever."""
+    os.mkfifo(tmp_path / "a pipe")
+    with open(tmp_path / "a huge file", "wb") as file:
+        file.truncate(2**40)
+    with Checkpoint(whole) as file:
+        place = path if path.startswith("/") else str(tmp_path / path)
+        metadata = replace(file.metadata, weights="0" * 12, weights_path=place, features_length=2048)
+    ResearchModel(2, "gru", seq_length=4, units=8).save(tmp_path / "x.hdf5", metadata)
+    with pytest.raises(UsageError) as error:
+        read_trained(str(tmp_path / "x.hdf5"), None, None, ClassifyOptions())
+    assert str(error.value) == (
+        f"{tmp_path}/x.hdf5 was trained on features of the InceptionV3 weights random (000000000000), which "
+        f"are not to be found at {printable(place)}; give them with --weights, or name their folder in the "
+        f"environment variable VIDCLASS_WEIGHTS"
+    )

@@ -25,6 +25,7 @@ GOOD = Metadata(
 def test_what_is_usual_can_be_written():
     check_writable(GOOD)
     check_writable(replace(GOOD, seq_length=8192, units=65536, clip_seconds=1))
+    check_writable(replace(GOOD, weights_path="/home/\udcff/w.h5"))
     for group in (None, True, False):
         check_writable(replace(GOOD, training={**GOOD.training, "group": group}))
 
@@ -42,6 +43,7 @@ def test_what_is_usual_can_be_written():
         ({"clip_seconds": 0}, "cut the clips to another length"),
         ({"clip_seconds": float("nan")}, "cut the clips"),
         ({"weights_name": "x" * 300}, "weights_name"),
+        ({"weights_path": "weights.h5"}, "weights_path"),
         ({"model": "x"}, "model"),
         ({"image_shape": [4000, 4000, 3]}, "give a smaller height and width"),
         ({"class_names": ["x" * 300, "B"]}, "another name"),
@@ -97,6 +99,11 @@ def test_the_length_of_clips_is_checked_when_it_is_known(listed, tmp_path, monke
     monkeypatch.setattr(FolderStore, "missing", lambda *arguments: [])
     with pytest.raises(ValueError, match="clip_seconds is not between 0.001 and 86400.0; cut the clips"):
         train(75, 2, (80, 96, 3), TrainOptions(tmp_path, "random"))
+
+
+def test_checkpoints_of_before_do_not_say_where_the_weights_were():
+    text = json.dumps({key: value for key, value in asdict(GOOD).items() if key != "weights_path"})
+    assert parse_metadata(text, "x.hdf5") == GOOD and GOOD.weights_path is None
 
 
 def test_a_long_name_of_weights_is_cut(listed, tmp_path, monkeypatch):

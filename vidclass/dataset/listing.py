@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from typing import NamedTuple
 
 from vidclass import parallel
 from vidclass.console import error_text, print
@@ -15,6 +16,14 @@ from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.probe import count_frames, probe
 
 
+class Listed(NamedTuple):
+    """The clips of a dataset."""
+
+    rows: list[Clip]
+    files: dict[tuple[str, str, str], str]  # paths of the clips, by (split, class, name)
+    failed: int  # clips and folders that can't be read, named on stderr
+
+
 def list_unsplit(
     data_dir: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS, quiet: bool = False
 ) -> int:
@@ -23,11 +32,23 @@ def list_unsplit(
     Extracting their features corrects the numbers, see features/extraction.py. Returns the number of clips
     and folders that can't be read, named on stderr. Raises FileNotFoundError if there are no clips.
     """
+    listed = find_rows(data_dir, limits, quiet, write_notes=True)
+    write_data_file(data_dir, listed.rows)
+    return listed.failed
+
+
+def find_rows(
+    data_dir: str | os.PathLike,
+    limits: VideoLimits = DEFAULT_LIMITS,
+    quiet: bool = False,
+    write_notes: bool = False,
+) -> Listed:
+    """What list_unsplit lists. write_notes: on clips that have none."""
     found = find_clips(data_dir)
     problems = found.problems
     rows = {row[:3]: row for row in split_rows(data_dir)}
     with contextlib.closing(
-        parallel.each(lambda item: _list_clip(data_dir, item[0], item[1], limits), found.clips)
+        parallel.each(lambda item: _list_clip(data_dir, item[0], item[1], limits, write_notes), found.clips)
     ) as listed:
         for (_, path), future in progress(
             listed, total=len(found.clips), unit="clip", desc="Listing clips", quiet=quiet or not found.clips
@@ -39,12 +60,11 @@ def list_unsplit(
                 problems[path] = f"{path}: left out, {error_text(error).removeprefix(f'{path}: ')}"
     for problem in sorted([*problems.values(), *found.left_out, *found.unreadable]):
         print(problem, file=sys.stderr)
-    write_data_file(data_dir, rows.values())
-    return len(problems) + len(found.unreadable)
+    return Listed(list(rows.values()), dict(found.clips), len(problems) + len(found.unreadable))
 
 
 def _list_clip(
-    data_dir: str | os.PathLike, clip: tuple[str, str, str], path: str, limits: VideoLimits
+    data_dir: str | os.PathLike, clip: tuple[str, str, str], path: str, limits: VideoLimits, write_notes: bool
 ) -> Clip:
     """The row of a clip, of which a note is written if it has none."""
     note = valid_note(data_dir, clip, path)
@@ -53,8 +73,9 @@ def _list_clip(
     source, info = origin(data_dir, clip, path), probe(path, limits)
     # A header can tell any number; the clip's own is found out when it is decoded.
     frames = min(info.frames or count_frames(path, limits), limits.max_frames)
-    forget_sequences(data_dir, clip)
-    write_note(data_dir, clip, source, frames, info.fps, split=False)
+    if write_notes:
+        forget_sequences(data_dir, clip)
+        write_note(data_dir, clip, source, frames, info.fps, split=False)
     return Clip(*clip, frames)
 
 

@@ -37,6 +37,7 @@ class SplitOptions:
     # Address of a Ray cluster to work on, see ray_cluster.connected; None: this machine.
     ray: str | None = None
     workers: int | None = None  # of the cluster's processes at most; None: as many as fit
+    dry_run: bool = False  # print how many frames it would be, and the disk they need; write nothing
     limits: VideoLimits = VideoLimits()
     quiet: bool = False  # no progress bars
 

@@ -93,9 +93,9 @@ class ClipLoader:
         data_dir, seq_length = self.dataset.data_dir, self.dataset.seq_length
         path = noted_file(data_dir, clip)
         source, reader = origin(data_dir, clip, path), FrameReader(path, self.limits)
-        images, count = self._decode(reader, clip.frames)
+        images, count = self.decode(reader, clip.frames)
         if count != clip.frames and count >= seq_length:  # other frames make the sequence
-            images, again = self._decode(reader, count)
+            images, again = self.decode(reader, count)
             if again != count:
                 raise ValueError(
                     f"it is damaged so that it differs each time it is decoded ({count} frames, then "
@@ -109,8 +109,9 @@ class ClipLoader:
         loss = f"{reader.loss}; kept what there is" if reader.loss else None
         return LoadedClip(clip._replace(frames=count), images, loss)
 
-    def _decode(self, reader, expected):
-        """(the frames that make the sequence of a clip of `expected` frames, how many frames it has)."""
+    def decode(self, reader: FrameReader, expected: int) -> tuple[collections.deque, int]:
+        """(the frames that make the sequence of a clip of `expected` frames, how many frames it has). Raises
+        ValueError if these are too many."""
         most = self.limits.max_frames
         expected = min(expected, most)  # data_file.csv can tell any number
         wanted = set(evenly_spaced_indices(expected, self.dataset.seq_length).tolist())

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 
 from vidclass.errors import INT8
 
 FEATURES_LENGTH = 2048  # numbers that InceptionV3 gives of a frame
 RANGES_LENGTH = 59  # ranges that its activations have, see int8.range_numbers
+CHUNK = 2**20  # bytes of a file that are read at once
 # md5 of the files that Keras itself downloads, with and without the top
 # (keras/src/applications/inception_v3.py).
 IMAGENET_FILES = ("9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63")
@@ -26,10 +28,16 @@ def weights_id(weights: str | os.PathLike) -> str:
             f"InceptionV3 weights file"
         )
     with open(weights, "rb") as file:
-        content = file.read()
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() in IMAGENET_FILES:
-        return "imagenet"
-    return hashlib.sha256(content).hexdigest()[:12]
+        return content_id(iter(lambda: file.read(CHUNK), b""))
+
+
+def content_id(chunks: Iterable[bytes]) -> str:
+    """What weights_id says of a file with this content."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    for chunk in chunks:
+        md5.update(chunk)
+        sha256.update(chunk)
+    return "imagenet" if md5.hexdigest() in IMAGENET_FILES else sha256.hexdigest()[:12]
 
 
 def features_id(weights_id: str, precision: str = "auto") -> str:

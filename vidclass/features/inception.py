@@ -17,6 +17,7 @@ import numpy as np
 from keras import backend, layers, ops, tree
 from keras.applications import InceptionV3
 
+from vidclass.features import weights_file
 from vidclass.features.identity import FEATURES_LENGTH
 
 RANDOM_SIZE = 299  # pixels of the images that the random weights are calibrated on
@@ -54,7 +55,8 @@ def load_network(weights: str | os.PathLike) -> keras.Model:
         shape = (RANDOM_SIZE, RANDOM_SIZE, 3)
         return _randomize(InceptionV3(include_top=False, weights=None, pooling="avg", input_shape=shape))
     if weights == "imagenet":
-        return _download()
+        path = weights_file.find_weights("imagenet")
+        return load_network(path) if path else _download()
     try:
         classes = _classes_of_top(weights)
         if classes is None:
@@ -76,7 +78,8 @@ def _download():
     except Exception as error:
         raise RuntimeError(
             f"InceptionV3's ImageNet weights can't be downloaded ({error}). Either fetch {FILE_URL} on "
-            f"another machine and give --weights PATH, or try the pipeline with --weights random"
+            f"another machine and give --weights PATH or name its folder in the environment variable "
+            f"{weights_file.FOLDER}, or try the pipeline with --weights random"
         ) from None
     finally:
         socket.setdefaulttimeout(timeout)

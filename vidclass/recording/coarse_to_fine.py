@@ -17,7 +17,7 @@ import numpy as np
 
 from vidclass.interfaces import FeatureExtractor, SequenceClassifier
 from vidclass.parallel import RunAhead
-from vidclass.progress import progress
+from vidclass.progress import SharedBar, progress
 from vidclass.recording.cuts import FeatureCache
 from vidclass.recording.segments import Window
 from vidclass.recording.windows import SampledFrames, WindowSchedule, WindowSpec
@@ -233,10 +233,11 @@ def classify_coarse_to_fine(
     model: SequenceClassifier,
     spec: WindowSpec,
     cache: FeatureCache,
-    quiet: bool = False,
+    quiet: bool | SharedBar = False,
 ) -> Iterator[Window]:
     """Yields what classify_windows yields, but looks at windows only where it is needed: the others have
     interpolated probabilities. spec: see coarse_spec. cache: gets the features of what was looked at.
+    quiet: see classify_windows.
 
     The video is decoded once. Frames that may still be needed wait on disk, in the cache's folder.
     """

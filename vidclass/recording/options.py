@@ -4,7 +4,15 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidclass.errors import PRECISIONS, UsageError, check_choice, check_names, check_seconds
+from vidclass.errors import (
+    PRECISIONS,
+    UsageError,
+    check_choice,
+    check_count,
+    check_names,
+    check_seconds,
+    check_shard,
+)
 from vidclass.recording.exporters import WRITERS
 from vidclass.recording.segments import Smoothing
 from vidclass.video import encoders
@@ -63,3 +71,29 @@ class ClassifyOptions:
                 )
         if self.keep and set(self.keep) == set(classes):
             raise UsageError("--keep names all classes: that is the recording itself")
+
+
+@dataclass(frozen=True)
+class ManyOptions:
+    """Options of clasify_many(). Raises UsageError for values that make no sense."""
+
+    output_dir: str  # folder of the results
+    # Of each recording; their `output` is what comes of `output_dir` and the recording's name.
+    each: ClassifyOptions = ClassifyOptions()
+    shard: tuple[int, int] | None = None  # (i, n): only the i-th of n parts of the recordings, from 1
+    ray: str | None = None  # address of a Ray cluster to work on, see ray_cluster.connected
+    workers: int | None = None  # on the cluster, at most; None: as many as fit
+    cpus: int | None = None  # processors of each worker; None: see ray_cluster.resources
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "output_dir", os.fspath(self.output_dir))
+        if not isinstance(self.each, ClassifyOptions):
+            raise UsageError(f"each={self.each!r}: expected ClassifyOptions()")
+        if self.each.output != ClassifyOptions.output:
+            raise UsageError(
+                "--output names the results of one video, --output-dir the folder for many: leave one of "
+                "them out"
+            )
+        check_count("--workers", self.workers)
+        check_count("--cpus", self.cpus)
+        check_shard(self.shard)

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from vidclass.progress import SharedBar
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.overlay import Caption, Strip, caption, captions_layer
 from vidclass.recording.segments import Timeline, over_segments
@@ -15,15 +16,21 @@ from vidclass.video.times import steady_rate
 from vidclass.video.writer import VideoWriter
 
 
-def write(timeline: Timeline, times: np.ndarray, writer: VideoWriter, options: ClassifyOptions) -> Fraction:
+def write(
+    timeline: Timeline,
+    times: np.ndarray,
+    writer: VideoWriter,
+    options: ClassifyOptions,
+    bar: SharedBar | None = None,
+) -> Fraction:
     """Writes the video as `options`, ClassifyOptions, ask for. Returns its frame rate. times: of all frames
-    and of the end, in seconds."""
+    and of the end, in seconds. bar: of which its own is a part."""
     rate = steady_rate(timeline.fps, times)
     height, width = writer.size
     strip = Strip(timeline, times, height, width) if options.strip else None
     corner = captions_layer(find_captions(timeline, times, options), height, width, squares=bool(strip))
     drawing = Drawing([corner, strip.layer()], strip.mark()) if strip else Drawing([corner])
-    writer.write(rate, drawing, len(times) - 1, options.quiet)
+    writer.write(rate, drawing, len(times) - 1, bar or options.quiet)
     return rate
 
 

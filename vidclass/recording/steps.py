@@ -10,6 +10,7 @@ import numpy as np
 
 from vidclass.console import print
 from vidclass.interfaces import FeatureExtractor, SequenceClassifier
+from vidclass.progress import SharedBar
 from vidclass.recording import result_video, results
 from vidclass.recording.coarse_to_fine import classify_coarse_to_fine, coarse_spec
 from vidclass.recording.cuts import FeatureCache, refine_cuts
@@ -34,6 +35,7 @@ class ClassificationJob:
     trained: Trained
     spec: WindowSpec
     options: ClassifyOptions
+    bar: SharedBar | None = None  # of many videos; None: this one has its own
 
     def begin_reading(self) -> contextlib.AbstractContextManager[None]:
         """A `with` block in which the frames are being read already, while what they wait for is loaded."""
@@ -60,7 +62,11 @@ class ClassificationJob:
 
 
 def open_job(
-    seq_length: int, class_limit: int, saved_model: str, video_file: str, options: ClassifyOptions
+    seq_length: int | None,
+    class_limit: int | None,
+    saved_model: str,
+    video_file: str,
+    options: ClassifyOptions,
 ) -> ClassificationJob:
     """Opens a video and a checkpoint, and checks all that can be checked before the long work. Arguments and
     errors: see clasify()."""
@@ -69,6 +75,15 @@ def open_job(
     files.prepare()
     saved_model = find_checkpoint(saved_model, options.data_dir)
     trained = read_trained(saved_model, seq_length, class_limit, options, reader.info)
+    return make_job(reader, files, saved_model, trained)
+
+
+def make_job(
+    reader: FrameReader, files: results.ResultFiles, saved_model: str, trained: Trained
+) -> ClassificationJob:
+    """The job for an opened video and a checkpoint. Raises UsageError if the options don't fit them, OSError
+    if there can be no folder for the results."""
+    options = files.options
     options.check_classes(trained.classes)
     spec = trained.window_spec(reader.info.fps, options.hop)
     if options.smoothing and options.smoothing.is_coarse_to_fine:
@@ -88,9 +103,9 @@ def classify(
     """
     reader, options, classes = job.reader, job.options, job.trained.classes
     if cache and job.spec.stride > 1:
-        found = classify_coarse_to_fine(reader, extractor, model, job.spec, cache, options.quiet)
+        found = classify_coarse_to_fine(reader, extractor, model, job.spec, cache, job.bar or options.quiet)
     else:
-        found = classify_windows(reader, extractor, model, job.spec, cache, options.quiet)
+        found = classify_windows(reader, extractor, model, job.spec, cache, job.bar or options.quiet)
     windows = average_windows(found if options.quiet else print_windows(found, classes))
     return set_times(list(windows), reader)
 
@@ -131,7 +146,7 @@ def segment(
 
 def write_video(job: ClassificationJob, timeline: Timeline, times: np.ndarray, writer: VideoWriter) -> None:
     """Writes result.avi, and says how far the times of its frames are off."""
-    rate = result_video.write(timeline, times, writer, job.options)
+    rate = result_video.write(timeline, times, writer, job.options, job.bar)
     results.warn_of_rate(job.reader.path, job.options.output, rate, times)
 
 

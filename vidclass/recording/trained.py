@@ -1,10 +1,12 @@
 """What a checkpoint says of its training that classification must do in the same way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from vidclass.console import printable
 from vidclass.dataset.data_file import choose_classes, read_data_file
 from vidclass.errors import INT8, UsageError
+from vidclass.features import weights_file
 from vidclass.features.identity import weights_id
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.windows import WindowSpec
@@ -24,6 +26,10 @@ class Trained:
     precision: str  # in which InceptionV3 computes, see Extractor
     ranges: list[float] | None = None  # of its activations, for int8; None: to be measured on the recording
 
+    def at_size(self, info: VideoInfo) -> "Trained":
+        """The same for another video than it was read for: without metadata, frames keep the video's size."""
+        return self if self.clip_seconds else replace(self, image_shape=(info.height, info.width, 3))
+
     def window_spec(self, fps: Fraction, hop: float | Fraction | None = None) -> WindowSpec:
         """The windows of a video. hop: seconds from one to the next (None: a window). Raises UsageError if
         that would leave gaps."""
@@ -37,16 +43,17 @@ class Trained:
 
 def read_trained(
     saved_model: str,
-    seq_length: int,
-    class_limit: int,
+    seq_length: int | None,
+    class_limit: int | None,
     options: ClassifyOptions,
     info: VideoInfo | None = None,
 ) -> Trained:
     """How a checkpoint was trained, from its metadata.
 
-    info: of the video. A checkpoint of the article's repository has no metadata: then the classes come from
-    data_file.csv, frames keep the video's size, and a window is seq_length consecutive frames, as in the
-    article's clasify.py; for a live source, without info, that won't do.
+    seq_length, class_limit: None: the metadata tell them. info: of the video. A checkpoint of the article's
+    repository has no metadata: then the classes come from data_file.csv, frames keep the video's size, and a
+    window is seq_length consecutive frames, as in the article's clasify.py; for a live source, without info,
+    that won't do.
 
     Raises UsageError if the arguments contradict the checkpoint.
     """
@@ -59,15 +66,20 @@ def read_trained(
             raise UsageError(
                 f"{saved_model} doesn't say how long a window is; --stream needs a checkpoint of train.py"
             )
+        if seq_length is None or class_limit is None:
+            raise UsageError(
+                f"{saved_model} doesn't say how it was trained, it is not one of train.py: give the sequence "
+                f"length and the number of classes before it, python clasify.py 75 2 {saved_model} VIDEO"
+            )
         classes, _ = choose_classes(read_data_file(options.data_dir), class_limit, options.data_dir)
         shape = info.height, info.width, 3
         return Trained(seq_length, classes, shape, None, weights or "imagenet", options.precision)
-    if weights is None and metadata.weights in ("imagenet", "random"):
-        weights = metadata.weights
-    elif weights is None or weights_id(weights) != metadata.weights:
+    if weights is None:
+        weights = _find_weights(metadata, saved_model)
+    elif weights_id(weights) != metadata.weights:
         raise UsageError(
             f"{saved_model} was trained on features of the InceptionV3 weights {metadata.weights_name} "
-            f"({metadata.weights}){f', not {weights}' if weights else ''}; give them with --weights"
+            f"({metadata.weights}), not {weights}; give them with --weights"
         )
     height, width, channels = metadata.image_shape
     shape = height, width, channels
@@ -78,7 +90,7 @@ def read_trained(
             f"--precision int8"
         )
     return Trained(
-        seq_length,
+        metadata.seq_length,
         metadata.class_names,
         shape,
         metadata.clip_seconds,
@@ -86,3 +98,21 @@ def read_trained(
         precision,
         metadata.ranges if precision == INT8 else None,
     )
+
+
+def _find_weights(metadata, saved_model):
+    """InceptionV3's weights of a checkpoint, where nobody gives them: imagenet, random, or a file's path."""
+    identity = metadata.weights
+    if identity == "random":
+        return identity
+    path = weights_file.find_weights(identity, metadata.weights_path)
+    if path is None and identity == "imagenet":
+        return identity
+    if path is None:
+        was = f" at {printable(metadata.weights_path)}" if metadata.weights_path else ""
+        raise UsageError(
+            f"{saved_model} was trained on features of the InceptionV3 weights {metadata.weights_name} "
+            f"({identity}), which are not to be found{was}; give them with --weights, or name their folder "
+            f"in the environment variable {weights_file.FOLDER}"
+        )
+    return path

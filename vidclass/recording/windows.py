@@ -14,7 +14,7 @@ import numpy as np
 
 from vidclass.features.sampling import evenly_spaced_indices
 from vidclass.interfaces import FeatureExtractor, SequenceClassifier
-from vidclass.progress import progress
+from vidclass.progress import SharedBar, progress
 from vidclass.recording.cuts import FeatureCache
 from vidclass.recording.segments import Window
 from vidclass.video.images import resize
@@ -132,13 +132,13 @@ def classify_windows(
     model: SequenceClassifier,
     spec: WindowSpec,
     cache: FeatureCache | None = None,
-    quiet: bool = False,
+    quiet: bool | SharedBar = False,
 ) -> Iterator[Window]:
     """Yields the Windows of a video, each as soon as it is classified. The last one ends with the video.
 
-    reader: a FrameReader. extractor: an Extractor. model: a
-    ResearchModel. cache: gets the features. quiet: no progress bar. Each frame goes through InceptionV3
-    once, however many windows sample it.
+    reader: a FrameReader. extractor: an Extractor. model: a ResearchModel. cache: gets the features. quiet:
+    no progress bar, or the one of which this is a part. Each frame goes through InceptionV3 once, however
+    many windows sample it.
     """
     fps, schedule = reader.info.fps, WindowSchedule(spec)
     sampled = SampledFrames(reader, schedule, extractor.image_shape)

@@ -50,13 +50,13 @@ class Checkpoint:
     def __exit__(self, *error: object) -> None:
         self._file.close()
 
-    def check_arguments(self, seq_length: int, nb_classes: int) -> None:
+    def check_arguments(self, seq_length: int | None, nb_classes: int | None) -> None:
         """Raises UsageError unless it was trained on sequences of this length, of InceptionV3's features, and
-        so many classes."""
-        if self.arguments["seq_length"] not in (None, seq_length):
+        so many classes. What is None is not compared."""
+        if seq_length is not None and self.arguments["seq_length"] not in (None, seq_length):
             trained = f"sequences of {self.arguments['seq_length']} frames, not {seq_length}"
             raise UsageError(f"{self.path} was trained on {trained}")
-        if self.arguments["nb_classes"] != nb_classes:
+        if nb_classes not in (None, self.arguments["nb_classes"]):
             trained = f"{self.arguments['nb_classes']} classes, not {nb_classes}"
             raise UsageError(f"{self.path} was trained on {trained}")
         if self.arguments["features_length"] != FEATURES_LENGTH:

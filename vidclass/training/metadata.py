@@ -35,6 +35,7 @@ MOST_FEATURES = 2**24  # numbers in a sequence: 64 MB, 8192 frames of 2048 featu
 MOST_PIXELS = 2**23
 MOST_CLASSES = 4096
 LONGEST_NAME = 255  # bytes, as file systems have it: classes are folders
+LONGEST_PATH = 4095  # bytes, as Linux has it
 RENAME = "give the class's folders another name, and run extract_files.py again"
 CURES = {
     "seq_length": "give a shorter sequence",
@@ -62,6 +63,7 @@ class Metadata:
     members: int = 1  # networks of which it is the mean, one for each fold
     features_length: int = 2048  # numbers of a frame
     temperature: float = 1.0  # by which the logits are divided to get calibrated probabilities
+    weights_path: str | None = None  # where their file was, absolute; None: there was none, or nobody knows
     # Of InceptionV3's activations, if the features are those of 8-bit integers, see int8.measure_ranges.
     ranges: list[float] | None = None
     epoch: int = 0  # after which it was saved, counted from 1
@@ -149,6 +151,7 @@ def _check(metadata):
         raise Unsound("model or weights")
     if type(metadata.weights_name) is not str or len(metadata.weights_name) > LONGEST_NAME:
         raise Unsound("weights_name")
+    _check_path(metadata.weights_path)
     if metadata.val_loss is not None and not math.isfinite(metadata.val_loss):
         raise Unsound("val_loss")
     if metadata.ranges is not None:
@@ -171,6 +174,19 @@ def _check_names(names):
             raise Unsound(f"a class name that no folder can have, of {length} bytes", RENAME)
     if len(set(map(printable_name, names))) < len(names):
         raise Unsound("two classes of one name", RENAME)
+
+
+def _check_path(path):
+    """Raises Unsound unless it is None or can be an absolute path: what is there is looked at with
+    weights_file.find_weights only."""
+    if path is None:
+        return
+    try:
+        length = len(path.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        raise Unsound("weights_path is not text") from None
+    if length > LONGEST_PATH or "\0" in path or not os.path.isabs(path):
+        raise Unsound("weights_path is no absolute path")
 
 
 def _check_ranges(ranges):

@@ -11,7 +11,14 @@ from vidclass.dataset.data_file import Clip, command
 from vidclass.dataset.groups import find_shared_clips
 from vidclass.errors import INT8, UsageError
 from vidclass.training.checkpoint import Checkpoint, find_checkpoint
-from vidclass.training.metadata import LONGEST_NAME, MODELS, Metadata, check_writable, printable_name
+from vidclass.training.metadata import (
+    LONGEST_NAME,
+    LONGEST_PATH,
+    MODELS,
+    Metadata,
+    check_writable,
+    printable_name,
+)
 
 ASSUMED_FPS = 25  # the article's, where the length of the clips in seconds was not noted
 GROUPING = {
@@ -57,6 +64,7 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
         clip_seconds=dataset.get_clip_seconds() or 1,  # a placeholder: the extraction may note another
         weights=inception_id,
         weights_name=os.path.basename(options.weights)[:LONGEST_NAME],
+        weights_path=_weights_path(options.weights),
         model=options.model,
         units=options.units or MODELS[options.model],
         training={
@@ -80,6 +88,14 @@ def plan_training(dataset: Any, options: Any, inception_id: str) -> Plan:
         print(_describe_validation(dataset, folds[0], (metadata.training or {})["group"]))
     _warn_of_splits(dataset, folds[0], metadata.training)
     return Plan(metadata, folds, resume, before.get("clips"))
+
+
+def _weights_path(weights):
+    """The absolute path of a file with InceptionV3's weights, which clasify.py tries; None for the others."""
+    if weights in ("imagenet", "random"):
+        return None
+    path = os.path.abspath(weights)
+    return path if len(os.fsencode(path)) <= LONGEST_PATH else None
 
 
 def complete_plan(plan: Plan, dataset: Any, ranges: list[float] | None = None) -> Plan:

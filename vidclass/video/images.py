@@ -18,7 +18,10 @@ JPEG_FILTER = (
     "format=rgb24,scale=out_color_matrix=bt601:out_range=full:flags=accurate_rnd+full_chroma_int+bicubic,"
     "format=yuvj444p"
 )
-JPEG_OUTPUT = ("-vf", JPEG_FILTER, "-qmin", "1", "-q:v", "1", "-f", "image2", "%04d.jpg")
+QUALITY = ("-qmin", "1", "-q:v", "1")
+JPEG_OUTPUT = ("-vf", JPEG_FILTER, *QUALITY, "-f", "image2", "%04d.jpg")
+JPEG_PIPE = ("-f", "image2pipe", "-c:v", "mjpeg", "pipe:1")
+START_OF_IMAGE = b"\xff\xd8\xff"
 MJPEG_OUTPUT = ("-q:v", "4", "-f", "image2pipe", "-c:v", "mjpeg", "pipe:1")
 ONE_THREAD = ("-threads", "1")  # others work beside this one
 KEY_FRAMES = 15  # seconds from one key frame to the next at most: encoders' default is 10
@@ -68,6 +71,15 @@ def split_into_frames(
         )
     loss = describe_loss(absolute, frames, info.frames, process.failed, process.messages)
     return SplitClip(frames, info, loss)
+
+
+def jpeg_sizes(path: str | os.PathLike, count: int, limits: VideoLimits = DEFAULT_LIMITS) -> list[int]:
+    """How large some frames of a clip are as split_into_frames writes them, in bytes: at most `count` of
+    them, every tenth. Nothing is written; of a clip that can't be decoded there are none."""
+    output = ("-frames:v", str(count), "-vf", f"framestep=10,{JPEG_FILTER}", *QUALITY)
+    content = capture([*ONE_THREAD, *video_arguments(path, limits), *passthrough(), *output, *JPEG_PIPE])
+    # In the data of a JPEG, no byte after 0xff is one of a marker's.
+    return [len(START_OF_IMAGE + rest) for rest in content.split(START_OF_IMAGE)[1:]]
 
 
 def still_image(

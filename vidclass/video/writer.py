@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vidclass import atomic
 from vidclass.console import print
-from vidclass.progress import progress
+from vidclass.progress import SharedBar, progress
 from vidclass.video import encoders
 from vidclass.video.drawing import Drawing
 from vidclass.video.ffmpeg import FIRST_VIDEO, PROGRESS, Ffmpeg, find_ffmpeg, input_arguments, passthrough
@@ -54,10 +54,12 @@ class VideoWriter:
         have, of odd height or width, has its last row or column twice."""
         return encoders.encoded_size(self.path, *self._reader.size)
 
-    def write(self, rate: Fraction, drawing: Drawing, frames: int | None = None, quiet: bool = False) -> None:
+    def write(
+        self, rate: Fraction, drawing: Drawing, frames: int | None = None, quiet: bool | SharedBar = False
+    ) -> None:
         """Writes all frames, each once, `rate` of them a second. frames: how many there are, if that is
-        known. Raises ValueError, naming the video, if none can be decoded, OSError if the file can't be
-        written."""
+        known. quiet: no progress bar, or the one of which this is a part. Raises ValueError, naming the
+        video, if none can be decoded, OSError if the file can't be written."""
         height, width = self.size
         colors, coding = encoders.arguments(self.path, find_ffmpeg(), round(height * width * rate / 5))
         with contextlib.ExitStack() as stack:
