@@ -14,7 +14,7 @@ from typing import Any
 
 from vidclass import cli, locking
 from vidclass.console import print
-from vidclass.errors import UsageError, check_choice
+from vidclass.errors import INT8, UsageError, check_choice
 from vidclass.keras_loading import import_keras
 
 SPLITS = ("test", "validation", "train")
@@ -29,7 +29,7 @@ class EvaluateOptions:
     split: str = "test"
     weights: str | None = None  # InceptionV3's, for a checkpoint that doesn't say; None: imagenet
     image_shape: tuple[int, int, int] | None = None  # height, width, 3, for a checkpoint that doesn't say
-    precision: str = "auto"  # of the features, for a checkpoint that doesn't say: int8, or any other
+    precision: str = "auto"  # of the features: those of the checkpoint, or int8, or any float format
     sequences_url: str | None = None  # where sequences are that data_dir lacks, see sequence_store.UrlStore
     baseline: bool = True  # compare with logistic regression on the same features
     quiet: bool = False  # no progress bars
@@ -86,7 +86,8 @@ def evaluate(
     _check_classes(dataset, metadata, saved_model)
     clips = choose_clips(dataset, options.split, metadata, saved_model)
     inception_id = metadata.weights if metadata else weights_id(options.weights or "imagenet")
-    identity = metadata.features_id if metadata else features_id(inception_id, options.precision)
+    precision = INT8 if options.precision == "auto" and metadata and metadata.ranges else options.precision
+    identity = features_id(inception_id, precision)
     store = FolderStore(dataset, identity)
     if options.sequences_url:
         UrlStore(dataset, identity, options.sequences_url).download(clips, options.quiet)

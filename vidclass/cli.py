@@ -59,7 +59,7 @@ def add_precision_option(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="in which InceptionV3 computes; auto: bfloat16 on GPUs and on processors that have it, where it "
         "is faster, else float32, and for a checkpoint trained on int8, that; int8: 8-bit integers, the "
-        "fastest on processors (default: %(default)s)",
+        "fastest on processors with VNNI (default: %(default)s)",
     )
 
 

@@ -1,12 +1,16 @@
 """Videos that never end, by mistake or on purpose: what is decoded is bounded, in frames and in time."""
 
 import os
+import signal
 import stat
 import struct
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
-from conftest import assert_one_line_error, run
+from conftest import ROOT, assert_one_line_error, run
 from helpers import ffmpeg
 
 from vidclass.video.ffmpeg import passthrough
@@ -188,6 +192,36 @@ def test_a_reader_that_waits_for_its_user_is_not_stuck(make_clip, monkeypatch):
     next(frames)
     time.sleep(1.2)
     assert len(list(frames)) == 74
+
+
+SUSPENDED = """
+import time
+from vidclass.video.watchdog import Watchdog
+
+class Process:
+    def kill(self):
+        print("killed", flush=True)
+
+with Watchdog(Process(), 2):
+    print("waits", flush=True)
+    before = time.monotonic()
+    while time.monotonic() - before < 1.2:  # longer by the time that it was suspended
+        time.sleep(0.01)
+    time.sleep(0.6)
+print("ended", flush=True)
+"""
+
+
+def test_time_in_which_the_job_was_suspended_does_not_count():
+    """As Ctrl-Z does it: ffmpeg can't have gone on either."""
+    command = [sys.executable, "-c", SUSPENDED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout.readline() == "waits\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout.read() == "ended\n"
 
 
 def test_a_watchdog_kills_once_and_needs_one_thread():

@@ -9,8 +9,7 @@ import re
 import unicodedata
 from dataclasses import asdict, dataclass
 
-from vidclass.errors import INT8
-from vidclass.features.identity import RANGES_LENGTH, features_id
+from vidclass.features.identity import RANGES_LENGTH
 
 MODELS = {
     "lstm": 64,
@@ -69,11 +68,6 @@ class Metadata:
     epoch: int = 0  # after which it was saved, counted from 1
     val_loss: float | None = None  # of that epoch
     training: dict | None = None  # options of train.py that decide which clips it trains on, and how
-
-    @property
-    def features_id(self) -> str:
-        """The identity of the features that it was trained on."""
-        return features_id(self.weights, INT8 if self.ranges else "auto")
 
 
 def newest_network(model: str) -> int:

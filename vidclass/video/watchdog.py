@@ -43,9 +43,15 @@ class Watchdog:
         self._thread.join()
 
     def _watch(self):
-        while not self._ended.wait(min(1, self.seconds / 4)):
-            since = self._since
-            if since is not None and time.monotonic() - since > self.seconds:
+        tick = min(1, self.seconds / 4)
+        step, waited, before = None, 0.0, time.monotonic()
+        while not self._ended.wait(tick):
+            now, since = time.monotonic(), self._since
+            # While the job was suspended (Ctrl-Z), ffmpeg was, too, and the clock went on.
+            passed, before = min(now - before, 2 * tick), now
+            waited = waited + passed if since is not None and since == step else 0.0
+            step = since
+            if waited > self.seconds:
                 self.barked = True
                 self._process.kill()
                 return
