@@ -233,6 +233,7 @@ def test_windows_are_printed_unless_it_is_to_be_quiet(capsys, quiet):
         trained=SimpleNamespace(classes=["a", "\x1b[1mb"]),
         spec=side_by_side(5, 25),
         is_written_as_classified=False,
+        bar=None,
     )
     steps.classify(recording, Numbers(), Sequences(), None)
     out, err = capsys.readouterr()
