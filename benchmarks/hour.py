@@ -124,7 +124,7 @@ def print_table(results, duration):
             f"{memory / 1e9:.2f} GB, frames right: {right:.4f}"
         )
     for setting in SETTINGS:
-        for name in OPTIONS:
+        for name in dict.fromkeys(name for name, _ in results if name != "earlier"):
             rounds = zip(results["earlier", setting], results[name, setting])
             gain = statistics.median(earlier[0] / now[0] for earlier, now in rounds)
             print(f"{setting}: {name} is {gain:.2f} times as fast as the earlier version")
@@ -135,6 +135,7 @@ def main():
     cli.add_weights_option(parser, default="random")
     parser.add_argument("--minutes", type=cli.at_least(1), default=10, help="of the recording (default: 10)")
     parser.add_argument("--rounds", type=cli.at_least(1), default=3)
+    parser.add_argument("--versions", nargs="+", choices=OPTIONS, default=list(OPTIONS), help="of this code")
     parser.add_argument("--commit", default=COMMIT, help="the earlier version (default: %(default)s)")
     args = parser.parse_args()
     with worktree(args.commit) as earlier, tempfile.TemporaryDirectory() as folder:
@@ -143,7 +144,7 @@ def main():
         run(earlier, folder, "extract_files.py", "mp4")
         weights = os.path.abspath(args.weights) if weights_option(args) else args.weights
         run(earlier, folder, "train.py", SEQ_LENGTH, 2, SIZE, SIZE, "--weights", weights)
-        versions = {"earlier": (earlier, ()), **{name: (ROOT, own) for name, own in OPTIONS.items()}}
+        versions = {"earlier": (earlier, ()), **{name: (ROOT, OPTIONS[name]) for name in args.versions}}
         results = measure(versions, folder, truth, args)
         print_table(results, truth[-1][1])
 

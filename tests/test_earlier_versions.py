@@ -68,6 +68,8 @@ def test_clasify_gives_the_same_probabilities(earlier):
         "--no-video",
         "--export",
         "csv,json",
+        "--precision",  # the earlier version's
+        "float32",
     )
     run_well(earlier, *arguments)
     before, now = (

@@ -55,3 +55,44 @@ def test_errors_are_in_the_futures():
         if item == "x":
             with pytest.raises(ValueError):
                 future.result()
+
+
+def test_what_waits_ahead_is_bounded_by_its_cost():
+    """One waits whatever it costs."""
+    taken = []
+
+    def items():
+        for number in range(20):
+            taken.append(number)
+            yield bytes(30 if number < 10 else 200)
+
+    with contextlib.closing(parallel.RunAhead(items(), 100, len)) as ahead:
+        time.sleep(0.2)
+        assert len(taken) == 4  # three wait, one has no room yet
+        for number, item in enumerate(ahead):
+            time.sleep(0.005)
+            waiting = len(taken) - number - 2
+            assert waiting <= (3 if len(item) == 30 else 1)
+    assert taken == list(range(20))
+
+
+def test_what_fails_or_is_closed_ahead_ends():
+    closed = threading.Event()
+
+    def items():
+        try:
+            yield 1
+            raise OSError("broken")
+        finally:
+            closed.set()
+
+    ahead = parallel.RunAhead(items())
+    assert next(ahead) == 1
+    with pytest.raises(OSError, match="broken"):
+        next(ahead)
+    assert list(ahead) == [] and closed.is_set()
+    threads = threading.active_count()
+    endless = parallel.RunAhead(iter(int, 1), 3)
+    assert next(endless) == 0
+    endless.close()
+    assert list(endless) == [] and threading.active_count() == threads

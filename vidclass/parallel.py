@@ -1,6 +1,6 @@
 """Work in threads, as much at once as there are processors and no more, however much there is to do."""
 
-import queue
+import collections
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -41,15 +41,21 @@ def each(
 
 
 class RunAhead:
-    """Iterates over an iterable's items, which a thread takes from it ahead of time, from now on, at most
-    `length` of them (0: any number). The iterable's exceptions are raised here.
+    """Iterates over an iterable's items, which a thread takes from it ahead of time, from now on. The
+    iterable's exceptions are raised here.
 
-    To be closed (contextlib.closing) by whoever may stop early: the thread, and the iterable, then end.
+    most: what the items that wait may cost together (0: anything); one may wait whatever it costs.
+    cost(item): 1 by default. To be closed (contextlib.closing) by whoever may stop early: the thread, and the iterable,
+    then end.
     """
 
-    def __init__(self, iterable: Iterable, length: int = 0) -> None:
-        self._items: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(length)
-        self._stopped = threading.Event()
+    def __init__(
+        self, iterable: Iterable, most: int = 0, cost: Callable[[Any], int] = lambda item: 1
+    ) -> None:
+        self._most, self._cost, self._held = most, cost, 0
+        self._items: collections.deque[tuple[Any, int, BaseException | None]] = collections.deque()
+        self._changed = threading.Condition()
+        self._stopped = False
         self._thread = threading.Thread(target=self._produce, args=[iterable], daemon=True)
         self._thread.start()
 
@@ -57,9 +63,13 @@ class RunAhead:
         return self
 
     def __next__(self) -> Any:
-        if self._stopped.is_set():
-            raise StopIteration
-        item, error = self._items.get()
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._stopped)
+            if self._stopped:
+                raise StopIteration
+            item, cost, error = self._items.popleft()
+            self._held -= cost
+            self._changed.notify_all()
         if error is not None:
             self.close()
             raise error
@@ -67,25 +77,30 @@ class RunAhead:
 
     def close(self) -> None:
         """Waits for the thread to end. What it has taken ahead is lost."""
-        self._stopped.set()
+        with self._changed:
+            self._stopped = True
+            self._items.clear()
+            self._changed.notify_all()
         self._thread.join()
 
     def _produce(self, iterable):
         try:
             for item in iterable:
-                self._put((item, None))
-                if self._stopped.is_set():
+                self._put(item, self._cost(item), None)
+                if self._stopped:
                     break
-            self._put((None, StopIteration()))
+            self._put(None, 0, StopIteration())
         except BaseException as error:
-            self._put((None, error))
+            self._put(None, 0, error)
         finally:
             if hasattr(iterable, "close"):
                 iterable.close()
 
-    def _put(self, item):
-        while not self._stopped.is_set():
-            try:
-                return self._items.put(item, timeout=0.1)
-            except queue.Full:
-                pass
+    def _put(self, item, cost, error):
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopped or not self._most or not self._items or self._held + cost <= self._most
+            )
+            self._items.append((item, cost, error))
+            self._held += cost
+            self._changed.notify_all()

@@ -10,7 +10,9 @@ import pytest
 from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, classify, read_sequences, run
 
 from extractor import Extractor
+from vidclass.dataset.data_file import read_data_file, write_data_file
 from vidclass.features import int8, int8_cache
+from vidclass.features.identity import are_ranges
 from vidclass.features.inception import load_network
 from vidclass.features.int8_calibration import frame_count
 from vidclass.recording.int8_calibration import int8_ranges
@@ -97,7 +99,7 @@ def test_pictures_that_are_nothing_like_those_that_were_measured(ranges):
     black = np.zeros((1, *SHAPE), np.uint8)
     for images in (black, black + 255):
         assert np.isfinite(Extractor(SHAPE, "random", "int8", ranges).extract_batch(images)).all()
-    assert min(int8.measure_ranges("random", SHAPE, black)) >= int8.LEAST_RANGE
+    assert are_ranges(int8.measure_ranges("random", SHAPE, black))
 
 
 def test_without_ranges_or_with_those_of_another_network(ranges):
@@ -202,7 +204,7 @@ def test_the_whole_job(copy, match, tmp_path):
     (folder / "int8-ranges.json").unlink()
     result = run(copy, "train.py", *ARTICLE_ARGUMENTS, *OPTIONS)
     assert_one_line_error(result, 1, "int8-ranges.json: missing; delete the folder")
-    (folder / "int8-ranges.json").write_text('{"ranges": [NaN]}')
+    (folder / "int8-ranges.json").write_text(json.dumps({"ranges": [1e300] * 59}))
     result = run(copy, "train.py", *ARTICLE_ARGUMENTS, *OPTIONS)
     assert_one_line_error(result, 1, "int8-ranges.json: damaged")
 
@@ -212,7 +214,7 @@ def test_the_whole_job(copy, match, tmp_path):
         patch.setattr(
             Extractor,
             "__init__",
-            lambda self, *arguments: seen.append(arguments[2:]) or original(self, *arguments),
+            lambda self, *arguments: seen.append(arguments[2:4]) or original(self, *arguments),
         )
         for options in ((), ("--precision", "float32")):
             result = classify(copy, tmp_path, match / "video.mp4", "--no-video", "--quiet", *options)
@@ -236,3 +238,43 @@ def test_a_recording_gives_the_ranges_that_a_checkpoint_lacks(project, match, tm
 def test_a_live_source_needs_a_checkpoint_that_has_them(project, tmp_path):
     result = classify(project, tmp_path, "rtsp://127.0.0.1:1/", "--stream", "--precision", "int8")
     assert_one_line_error(result, 2, "has no ranges for --precision int8")
+
+
+@pytest.mark.parametrize("least, largest", [(1e-3, 10.0), (1e-3, 1e-3), (1e6, 1e6), (100.0, 1e6)])
+def test_all_ranges_that_are_accepted_can_be_computed_with(least, largest):
+    for order in ((least, largest), (largest, least)):
+        ranges = [order[number % 2] for number in range(59)]
+        assert are_ranges(ranges)
+        grey = np.full((1, *SHAPE), 120, np.uint8)
+        assert np.isfinite(Extractor(SHAPE, "random", "int8", ranges).extract_batch(grey)).all()
+
+
+@pytest.mark.parametrize(
+    "ranges", [[1e-320] * 59, [1e300] * 59, [1e-3, 100.0] * 29 + [1.0], [1.0] * 58, "x", None]
+)
+def test_ranges_that_are_not(ranges):
+    assert not are_ranges(ranges)
+
+
+def test_clips_that_are_shorter_than_its_share_of_frames(copy):
+    """200 frames of 4 clips are 50 of each, and these have 25."""
+    keep = {"Grey_train_0", "Colour_train_0", "Grey_test_0", "Colour_test_0"}
+    rows = [row for row in read_data_file(copy / "data") if row.name in keep]
+    write_data_file(copy / "data", rows)
+    result = run(copy, "extract_features.py", *ARTICLE_ARGUMENTS, *OPTIONS)
+    assert result.returncode == 0 and "4 sequences extracted" in result.stdout, result.stderr
+
+
+def test_where_no_clip_can_be_read(copy):
+    for image in (copy / "data").rglob("*.jpg"):
+        image.write_bytes(b"no image")
+    result = run(copy, "extract_features.py", *ARTICLE_ARGUMENTS, *OPTIONS)
+    assert_one_line_error(result, 1, "Colour_test_0", "delete its Colour_test_0-frames.json")
+
+
+def test_who_has_no_home_has_no_cache(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert int8_cache.folder() is None and int8_cache.load("x") is None
+    int8_cache.save("x", b"content")
+    assert not os.path.exists("~")

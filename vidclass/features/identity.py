@@ -8,6 +8,8 @@ from vidclass.errors import INT8
 
 FEATURES_LENGTH = 2048  # numbers that InceptionV3 gives of a frame
 RANGES_LENGTH = 59  # ranges that its activations have, see int8.range_numbers
+LEAST_RANGE, LARGEST_RANGE = 1e-3, 1e6
+LARGEST_RATIO = 1e4  # of the largest range to the least: XNNPACK multiplies by no more than 256
 CHUNK = 2**20  # bytes of a file that are read at once
 # md5 of the files that Keras itself downloads, with and without the top
 # (keras/src/applications/inception_v3.py).
@@ -38,6 +40,15 @@ def content_id(chunks: Iterable[bytes]) -> str:
         md5.update(chunk)
         sha256.update(chunk)
     return "imagenet" if md5.hexdigest() in IMAGENET_FILES else sha256.hexdigest()[:12]
+
+
+def are_ranges(value: object) -> bool:
+    """Whether a value that anyone may have written is a list of ranges that the network can compute with."""
+    if type(value) is not list or len(value) != RANGES_LENGTH:
+        return False
+    if not all(type(item) in (int, float) and LEAST_RANGE <= item <= LARGEST_RANGE for item in value):
+        return False
+    return max(value) <= 1.001 * LARGEST_RATIO * min(value)
 
 
 def features_id(weights_id: str, precision: str = "auto") -> str:

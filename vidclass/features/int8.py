@@ -20,12 +20,12 @@ from keras import layers
 from vidclass import memory, platform
 from vidclass.console import error_text
 from vidclass.features import int8_cache
-from vidclass.features.identity import RANGES_LENGTH, weights_id
+from vidclass.features.identity import LARGEST_RATIO, LEAST_RANGE, RANGES_LENGTH, weights_id
 from vidclass.features.inception import fold, layer_sources, loaded_network, run_layers
 from vidclass.keras_loading import import_keras, muted
 
+LEAST_KERNEL = 1e-6  # range of an output channel whose kernel is 0
 QUANTILE = 0.9  # of the images' largest values
-LEAST_RANGE = 1e-6  # of a tensor that is 0 all over
 BATCH_PIXELS = 8 * 299 * 299  # of the images whose activations are measured at once
 BYTES_PER_PIXEL = 80  # of an image while it goes through an interpreter, measured
 
@@ -60,8 +60,9 @@ def measure_ranges(
     if not largest:
         raise ValueError("no frames to measure the ranges of --precision int8 on")
     ranges = np.quantile(np.concatenate(largest), QUANTILE, axis=0)
+    least = max(LEAST_RANGE, ranges.max() / LARGEST_RATIO)  # of activations that are 0 all over
     # Six digits: the file and the checkpoint show them.
-    return [max(LEAST_RANGE, float(f"{value:.6g}")) for value in ranges.tolist()]
+    return [float(f"{max(least, value):.6g}") for value in ranges.tolist()]
 
 
 def _batches(images, size):
@@ -191,7 +192,7 @@ def _convert(model, image_shape, ranges):
         return tf.quantization.fake_quant_with_min_max_args(tensor, 0.0, ranges[numbers[name]], 8)
 
     def quantize_kernel(kernel):
-        most = np.maximum(np.abs(kernel).max((0, 1, 2)), LEAST_RANGE).astype(np.float32)
+        most = np.maximum(np.abs(kernel).max((0, 1, 2)), LEAST_KERNEL).astype(np.float32)
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(kernel, -most, most, 8, True)
 
     def forward(images):
@@ -233,7 +234,7 @@ def _interpreter(content):
             interpreter.allocate_tensors()
     except Exception as error:
         raise RuntimeError(
-            f"TFLite can't run InceptionV3 in 8 bits here ({error_text(error)}); give another --precision"
+            f"TFLite can't run InceptionV3 in 8 bits ({error_text(error)[:80]}); give another --precision"
         ) from None
     return interpreter
 

@@ -1,6 +1,5 @@
 """Measuring the ranges of InceptionV3's activations, once for a dataset, on some of its frames."""
 
-import contextlib
 import copy
 import sys
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vidclass.console import print
+from vidclass.console import error_text, print
 from vidclass.features import int8
 from vidclass.features.extraction import ClipLoader
 from vidclass.features.int8_ranges import load_ranges, save_ranges
@@ -44,15 +43,22 @@ def dataset_ranges(store: FolderStore | UrlStore, loader: ClipLoader, weights: s
 
 
 def _images(loader: ClipLoader) -> Iterator[np.ndarray]:
-    """Yields frames of a dataset, uint8 RGB at the network's size."""
+    """Yields frames of a dataset, uint8 RGB at the network's size. Raises ValueError, naming a clip, if none
+    can be read."""
     dataset = loader.dataset
     clips = sorted(dataset.data)
     count = min(CLIPS, len(clips))
     some = copy.copy(dataset)
-    some.seq_length = -(-frame_count(dataset.image_shape) // count)
+    # Shorter clips than a sequence are none.
+    some.seq_length = min(dataset.seq_length, -(-frame_count(dataset.image_shape) // count))
     few = replace(loader, dataset=some)
     chosen = [clips[number] for number in evenly_spaced_indices(len(clips), count).tolist()]
-    for _, loading in few.ahead(chosen):
-        # The extraction tells of those that can't be read.
-        with contextlib.suppress(OSError, ValueError):
+    problem, found = "", False
+    for clip, loading in few.ahead(chosen):
+        try:
             yield from loading.result().images
+            found = True
+        except (OSError, ValueError) as error:  # the extraction tells of each
+            problem = problem or f"{'/'.join(clip[:3])}: {error_text(error)}"
+    if not found:
+        raise ValueError(problem)

@@ -1,9 +1,8 @@
 """The ranges of InceptionV3's activations, in a file beside a dataset's sequences in 8-bit integers."""
 
 import json
-import math
 
-from vidclass.features.identity import RANGES_LENGTH
+from vidclass.features.identity import are_ranges
 from vidclass.features.sequence_store import RANGES, FolderStore, UrlStore
 
 CURE = "delete the folder that it is in, and extract its features anew"
@@ -16,8 +15,7 @@ def load_ranges(store: FolderStore | UrlStore) -> list[float] | None:
         return None
     try:
         ranges = json.loads(content)["ranges"]
-        is_whole = type(ranges) is list and len(ranges) == RANGES_LENGTH
-        if is_whole and all(type(x) is float and 0 < x < math.inf for x in ranges):
+        if are_ranges(ranges):
             return ranges
     except (ValueError, KeyError, TypeError, RecursionError):
         pass

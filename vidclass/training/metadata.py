@@ -9,7 +9,7 @@ import re
 import unicodedata
 from dataclasses import asdict, dataclass
 
-from vidclass.features.identity import RANGES_LENGTH
+from vidclass.features.identity import are_ranges
 
 MODELS = {
     "lstm": 64,
@@ -41,7 +41,6 @@ CURES = {
     "units": "give other --units",
     "clip_seconds": "cut the clips to another length, cut_clips.py --seconds",
 }
-RANGE_LIMITS = (1e-6, 1e6)
 REVERSALS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
@@ -148,8 +147,8 @@ def _check(metadata):
     _check_path(metadata.weights_path)
     if metadata.val_loss is not None and not math.isfinite(metadata.val_loss):
         raise Unsound("val_loss")
-    if metadata.ranges is not None:
-        _check_ranges(metadata.ranges)
+    if metadata.ranges is not None and not are_ranges(metadata.ranges):
+        raise Unsound("ranges")
     if metadata.training is not None:
         _check_training(**metadata.training)
 
@@ -181,15 +180,6 @@ def _check_path(path):
         raise Unsound("weights_path is not text") from None
     if length > LONGEST_PATH or "\0" in path or not os.path.isabs(path):
         raise Unsound("weights_path is no absolute path")
-
-
-def _check_ranges(ranges):
-    """Raises Unsound unless they are a list of as many numbers, and of such a size, as activations have."""
-    least, most = RANGE_LIMITS
-    if type(ranges) is not list or len(ranges) != RANGES_LENGTH:
-        raise Unsound(f"ranges are not {RANGES_LENGTH} numbers")
-    if not all(type(value) in (int, float) and least <= value <= most for value in ranges):
-        raise Unsound(f"ranges are not numbers between {least} and {most}")
 
 
 def _check_training(validation_split, seed, batch_size, group, **others):

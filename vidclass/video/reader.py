@@ -84,8 +84,8 @@ class FrameReader:
     def begin(self, numbers: Iterable[int], end: int) -> Iterator[None]:
         """A `with` block in which a thread already reads what `select` is going to be asked for next, as far
         as AHEAD_BYTES hold it. Arguments: those of `select`."""
-        length = max(1, AHEAD_BYTES // (3 * self.size[0] * self.size[1]))
-        with contextlib.closing(RunAhead(self.select(numbers, end), length)) as self._begun:
+        frames = RunAhead(self.select(numbers, end), AHEAD_BYTES, lambda numbered: numbered[1].nbytes)
+        with contextlib.closing(frames) as self._begun:
             yield
         self._begun = None
 
