@@ -45,8 +45,8 @@ class RunAhead:
     iterable's exceptions are raised here.
 
     most: what the items that wait may cost together (0: anything); one may wait whatever it costs.
-    cost(item): 1 by default. To be closed (contextlib.closing) by whoever may stop early: the thread, and the iterable,
-    then end.
+    cost(item): 1 by default. To be closed (contextlib.closing) by whoever may stop early: the thread, and the
+    iterable, then end.
     """
 
     def __init__(
