@@ -9,24 +9,12 @@ import numpy as np
 
 from vidclass.console import print
 from vidclass.errors import UsageError
+from vidclass.recording.options import PROTOCOLS
 from vidclass.video.ffmpeg import Ffmpeg, pixel_limit
 from vidclass.video.images import resize
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.reader import PPM_OUTPUT, read_ppm
 
-# What ffmpeg may open for an address: never a file, whatever a playlist says.
-PROTOCOLS = {
-    "rtsp": "rtsp,rtp,udp,tcp",
-    "rtsps": "rtsp,rtp,tls,tcp",
-    "rtmp": "rtmp,tcp",
-    "rtmps": "rtmps,rtmp,tls,tcp",
-    "rtp": "rtp,udp",
-    "srt": "srt,udp",
-    "udp": "udp",
-    "tcp": "tcp",
-    "http": "http,tcp",
-    "https": "https,http,tls,tcp,crypto",
-}
 SILENCE = 30  # seconds without a frame after which a source is given up
 # Seconds after which a source that can't say that it ends is taken to have ended, once pictures have come.
 ENDED = 5

@@ -18,6 +18,20 @@ from vidclass.recording.segments import Smoothing
 from vidclass.video import encoders
 from vidclass.video.limits import VideoLimits
 
+# What ffmpeg may open for an address: never a file, whatever a playlist says.
+PROTOCOLS = {
+    "rtsp": "rtsp,rtp,udp,tcp",
+    "rtsps": "rtsp,rtp,tls,tcp",
+    "rtmp": "rtmp,tcp",
+    "rtmps": "rtmps,rtmp,tls,tcp",
+    "rtp": "rtp,udp",
+    "srt": "srt,udp",
+    "udp": "udp",
+    "tcp": "tcp",
+    "http": "http,tcp",
+    "https": "https,http,tls,tcp,crypto",
+}
+
 
 @dataclass(frozen=True)
 class ClassifyOptions:
