@@ -1,6 +1,7 @@
 """Labels read and saved."""
 
 import json
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from vidclass.dataset.cut_plan import Recording
 from vidclass.dataset.labels import read_labels
 from vidclass.labelling.frame_table import FrameTable
-from vidclass.labelling.label_file import Segment, keep_backup, open_labels, to_csv
+from vidclass.labelling.label_file import Segment, keep_backup, keep_others, open_labels, to_csv
 from vidclass.labelling.results import read_result
 from vidclass.labelling.session import check_segments
+from vidclass.labelling.watched import Watched
 
 FPS = Fraction(30000, 1001)
 FRAMES = 3000
@@ -137,3 +139,28 @@ def test_the_backup_is_a_copy(tmp_path):
     path.write_text("0,1,A\n")
     keep_backup(str(path))
     assert (tmp_path / "labels.csv.bak").read_text() == "0,1,A\n" and path.exists()
+
+
+def test_copies_of_what_others_wrote_have_names_of_their_own(tmp_path):
+    path = tmp_path / "labels.csv"
+    assert keep_others(str(path)) is None
+    for content in ("one", "two", "three"):
+        path.write_text(content)
+        keep_others(str(path))
+    copies = tmp_path.glob("labels.csv.bak-*")
+    assert sorted(copy.read_text() for copy in copies) == ["one", "three", "two"]
+
+
+def test_a_change_by_another_program_is_noticed(tmp_path):
+    path = tmp_path / "labels.csv"
+    watched = Watched(str(path))
+    assert not watched.is_other()
+    path.write_text("0,1,A\n")
+    assert watched.is_other()
+    watched.note()
+    os.utime(path, (1, 1))  # the same again, as a program that copies files writes it
+    assert not watched.is_other()
+    path.write_text("0,1,B\n")  # as long as before
+    assert watched.is_other()
+    path.unlink()
+    assert not watched.is_other()  # nothing can be lost

@@ -78,6 +78,9 @@ class Page:
     def text(self, selector):
         return self.run("return document.querySelector(arguments[0]).innerText", selector)
 
+    def is_there(self, selector):
+        return self.driver.find_element("css selector", selector).is_displayed()
+
     def click(self, selector):
         self.driver.find_element("css selector", selector).click()
 
@@ -362,6 +365,30 @@ def test_a_second_page_is_told(page, serve, tmp_path):
             page.driver.switch_to.window(handle)
             page.driver.close()
         page.driver.switch_to.window(first)
+
+
+def test_another_program_changes_the_labels(page, serve, tmp_path):
+    recording = numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    path = tmp_path / "labels.csv"
+    page.open(serve(recording, classes=("A", "B")).address)
+    path.write_text("0,1,B\n")
+    page.press("1")
+    page.wait(lambda: page.is_there("#changed") and page.text("#saved") == "Not saved")
+    assert "was changed by another program" in page.text("#changed")
+    assert path.read_text() == "0,1,B\n"
+    page.click("#save-mine")
+    page.saved()
+    assert saved_labels(path) == [(0, "A")] and not page.is_there("#changed")
+    (copy,) = tmp_path.glob("labels.csv.bak-*")
+    assert copy.read_text() == "0,1,B\n" and str(copy) in page.text("#saved")
+    path.write_text("0,1,C\n")
+    page.wait(lambda: page.is_there("#changed"))  # also if nothing is changed here
+    page.click("#load-theirs")
+    page.wait(lambda: page.text("#saved").startswith("Opened"))
+    assert "C" in page.text("#rows") and not page.is_there("#changed")
+    page.press("u")
+    page.saved()
+    assert saved_labels(path) == [(0, "A")]
 
 
 class Elsewhere(http.server.BaseHTTPRequestHandler):

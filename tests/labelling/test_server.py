@@ -147,7 +147,7 @@ def test_saving(tmp_path):
 
         assert save("one", 0, [0, "B", None])[0] == 409  # before it claimed them
         assert claim("one") and not claim("two") and claim("one")
-        assert save("one", 0, [0, "B", None], [10, "A", 0.25]) == (200, {"version": 1})
+        assert save("one", 0, [0, "B", None], [10, "A", 0.25]) == (200, {"version": 1, "kept": None})
         saved = "start,end,class,probability\n0.000000,0.400000,B,\n0.400000,2.000000,A,0.2500\n"
         assert (tmp_path / "labels.csv").read_text() == saved
         assert save("two", 1, [0, "B", None])[0] == 409
@@ -155,7 +155,7 @@ def test_saving(tmp_path):
         status, content = save("one", 1, [0, "B", None])
         assert status == 409 and "another page" in content["error"]
         assert save("two", 0, [0, "B", None])[0] == 409  # it shows an earlier state
-        assert save("two", 1, [0, None, None], [10, "C", None]) == (200, {"version": 2})
+        assert save("two", 1, [0, None, None], [10, "C", None]) == (200, {"version": 2, "kept": None})
         assert (tmp_path / "labels.csv").read_text() == "start,end,class\n0.400000,2.000000,C\n"
         assert (tmp_path / "labels.csv.bak").read_text() == "0,1,A\n"  # before the session
         running.request("POST", "/release", body={"page": "two"})
@@ -164,6 +164,42 @@ def test_saving(tmp_path):
         (tmp_path / "labels.csv").mkdir()  # can't be written
         status, content = save("three", 2, [0, "B", None])
         assert status == 507 and "labels.csv" in content["error"]
+
+
+def test_what_another_program_wrote_is_not_overwritten(tmp_path):
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    path = tmp_path / "labels.csv"
+    path.write_text("0,1,A\n")
+    (tmp_path / "proxy").mkdir()
+    with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
+
+        def post(name, version, **sent):
+            body = {"page": "one", "version": version, **sent}
+            status, _, content = running.request("POST", f"/{name}", body=body)
+            return status, json.loads(content)
+
+        def is_other():
+            return json.loads(running.request("GET", "/progress")[2])["is_other"]
+
+        running.session.claim("one", False)
+        mine = [[0, "B", None]]
+        assert not is_other()
+        path.write_text("0,1,C\n")
+        assert is_other()
+        status, answer = post("segments", 0, segments=mine)
+        assert status == 409 and answer["is_other"] and "another program" in answer["error"]
+        assert path.read_text() == "0,1,C\n"
+        status, answer = post("segments", 0, segments=mine, over=True)
+        assert status == 200 and open(answer["kept"]).read() == "0,1,C\n"
+        assert path.read_text() == "start,end,class\n0.000000,2.000000,B\n" and not is_other()
+        path.write_text("0,1,A\n1,x,B\n")
+        assert post("load", 1)[0] == 400 and is_other()  # nothing is lost
+        path.write_text("0,1,D\n")
+        assert post("load", 1) == (200, {}) and not is_other()
+        facts = json.loads(running.request("GET", "/recording")[2])
+        assert facts["segments"] == [[0, "D", None], [25, None, None]] and facts["version"] == 2
+        assert post("segments", 2, segments=mine)[0] == 200
+        assert running.request("POST", "/load", body={"page": "two", "version": 3})[0] == 409
 
 
 def test_use_for_training(tmp_path):

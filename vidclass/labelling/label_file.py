@@ -5,6 +5,7 @@ import csv
 import io
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -122,8 +123,21 @@ def to_csv(segments: Sequence[Segment], table: FrameTable) -> str:
     return atomic.csv_text(rows)
 
 
-def keep_backup(path: str) -> None:
-    """Copies a file to <name>.bak, if there is one. Raises OSError, naming the copy."""
-    if os.path.exists(path):
-        with atomic.atomic_write(f"{path}.bak") as name:
-            shutil.copyfile(path, name)
+def keep_backup(path: str, ending: str = ".bak") -> str | None:
+    """Copies a file to <name><ending>, if there is one. Returns the copy's name. Raises OSError, naming the
+    copy."""
+    if not os.path.exists(path):
+        return None
+    copy = f"{path}{ending}"
+    with atomic.atomic_write(copy) as name:
+        shutil.copyfile(path, name)
+    return copy
+
+
+def keep_others(path: str) -> str | None:
+    """Copies what another program wrote to a name that is free: <name>.bak-<date and time>. Returns the
+    name; None: there is no such file."""
+    ending = time.strftime(".bak-%Y%m%d-%H%M%S")
+    while os.path.exists(f"{path}{ending}"):
+        ending += "+"
+    return keep_backup(path, ending)

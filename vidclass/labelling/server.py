@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vidclass import cli
 from vidclass.dataset.options import CutOptions
-from vidclass.labelling.session import Conflict, Session
+from vidclass.labelling.session import ChangedElsewhere, Conflict, Session
 from vidclass.labelling.training import training_facts
 
 HOST = "127.0.0.1"
@@ -127,6 +127,7 @@ class Endpoints:
             Route("/claim", self.claim, methods=["POST"]),
             Route("/release", self.release, methods=["POST"]),
             Route("/segments", self.save, methods=["POST"]),
+            Route("/load", self.load, methods=["POST"]),
         ]
 
     def page(self, request: Request) -> Response:
@@ -180,6 +181,7 @@ class Endpoints:
                 "proxy_done": proxy.background.done,
                 "is_owner": session.is_owner(request.query_params.get("page", "")),
                 "version": session.version,
+                "is_other": session.is_other(),
             }
         )
 
@@ -203,14 +205,30 @@ class Endpoints:
 
     async def save(self, request: Request) -> Response:
         sent = await body_of(request)
-        page, version = str(sent.get("page"))[:64], as_number(sent.get("version"))
-        try:
-            saved = await run_in_threadpool(self._session.save, page, version, sent.get("segments"))
-        except Conflict as error:
-            return to_json({"error": str(error)}, 409)
-        except OSError as error:
-            return to_json({"error": str(error)}, 507)
-        return to_json({"version": saved})
+
+        def work(page, version):
+            over = sent.get("over") is True
+            saved, kept = self._session.save(page, version, sent.get("segments"), over)
+            return {"version": saved, "kept": kept}
+
+        return await _changing(work, sent)
+
+    async def load(self, request: Request) -> Response:
+        """Takes what another program wrote to the label file."""
+        return await _changing(self._session.load, await body_of(request))
+
+
+async def _changing(work, sent):
+    """The answer of what changes the labels: work(page, version)."""
+    page, version = str(sent.get("page"))[:64], as_number(sent.get("version"))
+    try:
+        return to_json(await run_in_threadpool(work, page, version) or {})
+    except ChangedElsewhere as error:
+        return to_json({"error": str(error), "is_other": True}, 409)
+    except Conflict as error:
+        return to_json({"error": str(error)}, 409)
+    except OSError as error:
+        return to_json({"error": str(error)}, 507)
 
 
 async def refuse(request: Request, error: Exception) -> Response:

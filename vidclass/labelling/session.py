@@ -14,12 +14,21 @@ from vidclass.dataset.cut_plan import Recording
 from vidclass.dataset.labels import check_class
 from vidclass.dataset.recording_labels import open_recording
 from vidclass.labelling.frame_table import FrameTable, read_frame_table
-from vidclass.labelling.label_file import Labels, Segment, keep_backup, open_labels, to_csv
+from vidclass.labelling.label_file import (
+    Labels,
+    Segment,
+    keep_backup,
+    keep_others,
+    label_paths,
+    open_labels,
+    to_csv,
+)
 from vidclass.labelling.options import LabelOptions
 from vidclass.labelling.proxy import SEGMENT, Proxy
 from vidclass.labelling.results import as_probability
 from vidclass.labelling.shots import Shots
 from vidclass.labelling.training import dataset_classes
+from vidclass.labelling.watched import Watched
 from vidclass.text import one_line
 from vidclass.video.probe import VideoInfo, audio_format, probe
 
@@ -33,6 +42,10 @@ class Conflict(Exception):
     """A page may not change the labels: another one does, or it shows an earlier state."""
 
 
+class ChangedElsewhere(Conflict):
+    """Another program has changed the label file since it was read or saved here."""
+
+
 @dataclass
 class Session:
     """What the server serves. Threads may share it."""
@@ -40,7 +53,9 @@ class Session:
     source: Recording
     info: VideoInfo
     table: FrameTable
+    given: str | None  # the label file that the user named
     labels: Labels
+    file: Watched  # where they are saved
     options: LabelOptions
     has_sound: bool
     shots: Shots
@@ -125,24 +140,53 @@ class Session:
 
     # Labels
 
-    def save(self, page: str, version: int, rows: Any) -> int:
-        """Saves the segments that a page sends, whole or not at all. Returns the number of their version.
+    def is_other(self) -> bool:
+        """Whether another program has changed the label file; False also where that can't be found out."""
+        with suppress(OSError), self.lock:
+            return self.file.is_other()
+        return False
+
+    def save(self, page: str, version: int, rows: Any, over: bool = False) -> tuple[int, str | None]:
+        """Saves the segments that a page sends, whole or not at all. over: also over what another program
+        has written, of which a copy is kept. Returns (the number of their version, the copy's name or None).
         Raises Conflict, ValueError for what are no segments, OSError if they can't be written."""
         segments = check_segments(rows, self.table.frames)
+        path, kept = self.labels.path, None
         with self.lock:
-            if page != self.page:
-                raise Conflict("another page has taken over; reload this one")
-            if version != self.version:
-                raise Conflict("the labels were changed elsewhere; reload the page")
-            if not self.changed:
-                keep_backup(self.labels.path)
-                self.changed = True
-            atomic.write_text(self.labels.path, to_csv(segments, self.table))
-            self.segments, self.heard = segments, time.monotonic()
-            self.version += 1
-            for name in {segment.class_name for segment in segments} - {None, *self.classes}:
-                self.classes.append(str(name))
-            return self.version
+            self._check(page, version)
+            if self.file.is_other():
+                if not over:
+                    raise ChangedElsewhere(f"{one_line(path)} was changed by another program")
+                kept = keep_others(path)
+            elif not self.changed:
+                keep_backup(path)
+            atomic.write_text(path, to_csv(segments, self.table))
+            self.file.note()
+            self.changed = True
+            self._take(segments)
+            return self.version, kept and one_line(kept)
+
+    def load(self, page: str, version: int) -> None:
+        """Takes what the label file says now, instead of what a page has. Raises Conflict, and OSError or
+        ValueError, naming the file, if it can't be understood."""
+        with self.lock:
+            self._check(page, version)
+            file = Watched(self.labels.path)  # before it is read: what comes between is noticed
+            self.labels = open_labels(self.source, self.table, self.given)
+            self.file = file
+            self._take(self.labels.segments)
+
+    def _check(self, page, version):
+        if page != self.page:
+            raise Conflict("another page has taken over; reload this one")
+        if version != self.version:
+            raise Conflict("the labels were changed elsewhere; reload the page")
+
+    def _take(self, segments):
+        self.segments, self.heard = segments, time.monotonic()
+        self.version += 1
+        for name in {segment.class_name for segment in segments} - {None, *self.classes}:
+            self.classes.append(str(name))
 
     def close(self) -> None:
         """Ends what goes on in the background."""
@@ -217,10 +261,11 @@ def opened(recording: str, labels_file: str | None, folder: str, options: LabelO
     info = probe(recording, limits)
     source = open_recording(recording, limits)
     table = read_frame_table(source, limits)
+    file = Watched(label_paths(recording, labels_file)[0])  # before it is read: what comes between is noticed
     labels = open_labels(source, table, labels_file)
     has_sound = audio_format(recording, limits) is not None
     shots, proxy = Shots(recording, info, limits), Proxy(recording, has_sound, folder, limits)
-    session = Session(source, info, table, labels, options, has_sound, shots, proxy)
+    session = Session(source, info, table, labels_file, labels, file, options, has_sound, shots, proxy)
     shots.start()
     try:
         yield session

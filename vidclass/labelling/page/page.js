@@ -28,7 +28,7 @@ async function get(path, parameters) {
 async function post(path, content) {
   const answer = await fetch(address(path), { method: "POST", body: JSON.stringify({ page, ...content }) });
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw Object.assign(new Error(found.error || answer.statusText), { status: answer.status });
+  if (!answer.ok) throw Object.assign(new Error(found.error || answer.statusText), { status: answer.status, isOther: found.is_other });
   return found;
 }
 
@@ -162,26 +162,55 @@ function travel(from, to, word) { // undo, redo
 
 let saving = false, unsaved = false;
 
-async function save() {
+async function save(over = false) { // over: also over what another program has written
   unsaved = true;
   if (saving) return; // when that is done, what is newest then is saved
   saving = true;
   while (unsaved) {
     unsaved = false;
     try {
-      const sent = segments;
-      version = (await post("segments", { version, segments: sent })).version;
+      const saved = await post("segments", { version, segments, over });
+      version = saved.version;
+      over = false;
+      showChanged(false);
       if (unsaved) continue;
-      showSaved(`Saved in ${facts.file}`);
+      showSaved(saved.kept ? `Saved in ${facts.file}; what the other program wrote is in ${saved.kept}` : `Saved in ${facts.file}`);
       remember();
     } catch (error) {
       unsaved = true;
+      if (error.isOther) { showChanged(true); break; } // until the person says what is to be kept
       if (error.status === 409) { isOwner = false; showOther(error.message); break; }
       showSaved(`Not saved: ${error.status ? error.message : "label.py has ended"}`, true);
       await new Promise((wake) => setTimeout(wake, 2000));
     }
   }
   saving = false;
+}
+
+function showChanged(isOther) { // whether another program has changed the label file
+  if (isOther && $("changed").hidden) {
+    $("changed-text").textContent = `${facts.file} was changed by another program. Nothing is saved until you choose which is to be kept. Save mine: a copy of theirs is kept beside it. Load theirs: Undo brings yours back.`;
+  }
+  const isOver = !isOther && !$("changed").hidden && unsaved && !saving; // they have put it back
+  $("changed").hidden = !isOther || !isOwner;
+  if (isOver) save();
+  if (isOther && unsaved) showSaved("Not saved", true);
+}
+
+async function loadTheirs() {
+  const mine = segments, before = done;
+  try {
+    await post("load", { version });
+    takeFacts(await (await get("recording")).json());
+  } catch (error) {
+    return showSaved(`Not loaded: ${error.message}`, true);
+  }
+  unsaved = false;
+  done = [...before, mine].slice(-HISTORY);
+  showChanged(false);
+  redraw();
+  showSaved(`Opened ${facts.file}`);
+  remember();
 }
 
 function remember() { // so that a reloaded page can still undo
@@ -914,6 +943,8 @@ function listen() {
   $("undo").addEventListener("click", ACTS.undo);
   $("redo").addEventListener("click", ACTS.redo);
   $("keys-open").addEventListener("click", ACTS.keys);
+  $("save-mine").addEventListener("click", () => save(true));
+  $("load-theirs").addEventListener("click", loadTheirs);
   $("take-over").addEventListener("click", () => claim(true));
   for (const name of ["segments", "unsure"]) $(`tab-${name}`).addEventListener("click", () => showTab(name));
   video.addEventListener("click", ACTS.play);
@@ -1035,6 +1066,7 @@ async function watchProgress() {
       progress = found;
       cuts.push(...found.cuts);
       showProgress();
+      if (!saving && found.version === version) showChanged(found.is_other); // else it is from before that
       if (isOwner && !found.is_owner) { isOwner = false; showOther("Another page has taken over these labels."); redraw(); }
       if (found.cuts.length || !found.search_done) requestDraw();
     } catch {
