@@ -20,6 +20,7 @@ from labelling import BITS, numbered, served
 from test_frame_table import shown
 
 import cut_clips
+from vidclass.colors import color
 from vidclass.dataset.labels import read_labels
 from vidclass.dataset.options import CutOptions
 from vidclass.labelling.options import LabelOptions
@@ -221,6 +222,30 @@ def test_moving_splitting_joining_undoing(page, serve, tmp_path):
     page.press("3")
     assert labels() == [(0, "A"), (75, "Third, <b>")]
     assert (tmp_path / "labels.csv.bak").read_text() == "0,2,A\n2,4,B\n"
+
+
+CLASSES = """return [...document.querySelectorAll("#classes button[data-name]:not([data-none])")].map(
+  (button) => [button.dataset.name, getComputedStyle(button.querySelector(".chip")).backgroundColor]);"""
+
+
+def test_classes_keep_their_keys_and_colours(page, serve, tmp_path):
+    """A new one takes its place in the alphabet at once, where it is when the page is loaded again. The
+    colours are those of result.avi."""
+    recording = numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "labels.csv").write_text("0,1,Match\n1,2,Break\n")
+    running = serve(recording)
+    page.open(running.address)
+    for name in ("Interview", "Advert"):
+        page.click("#new-name")
+        page.press(name, Keys.ENTER)
+    page.press("1")
+    page.saved()
+    names = ["Advert", "Break", "Interview", "Match"]
+    expected = [[name, f"rgb{color(number)}"] for number, name in enumerate(names)]
+    assert page.run(CLASSES) == expected
+    page.open(running.address)
+    assert page.run(CLASSES) == expected
+    assert saved_labels(tmp_path / "labels.csv") == [(0, "Advert"), (25, "Break")]
 
 
 def result_of(recording, frames):

@@ -6,6 +6,7 @@ import pytest
 from labelling import numbered, served
 
 from vidclass.labelling import server
+from vidclass.labelling.options import LabelOptions
 from vidclass.labelling.session import check_segments, only_session
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -200,6 +201,32 @@ def test_what_another_program_wrote_is_not_overwritten(tmp_path):
         assert facts["segments"] == [[0, "D", None], [25, None, None]] and facts["version"] == 2
         assert post("segments", 2, segments=mine)[0] == 200
         assert running.request("POST", "/load", body={"page": "two", "version": 3})[0] == 409
+
+
+def test_classes_keep_their_order_and_colours(tmp_path):
+    """Also when the page is loaded again, and when label.py is started again."""
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "proxy").mkdir()
+    (tmp_path / "data" / "train" / "D").mkdir(parents=True)
+    (tmp_path / "data" / "train" / "B").mkdir()
+    data_dir = str(tmp_path / "data")
+
+    def classes(running):
+        return json.loads(running.request("GET", "/recording")[2])["classes"]
+
+    def start(**options):
+        options = LabelOptions(browser=False, data_dir=data_dir, **options)
+        return served(tmp_path / "match.mp4", options=options, folder=tmp_path / "proxy")
+
+    with start() as running:
+        assert classes(running) == ["B", "D"]
+        running.session.claim("one", False)
+        running.session.save("one", 0, [[0, "D", None], [9, "C", None]])
+        assert classes(running) == ["B", "C", "D"]
+    with start() as running:
+        assert classes(running) == ["B", "C", "D"]
+    with start(classes=("X", "D")) as running:
+        assert classes(running) == ["X", "D", "C"]
 
 
 def test_use_for_training(tmp_path):

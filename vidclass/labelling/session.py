@@ -33,7 +33,8 @@ from vidclass.text import one_line
 from vidclass.video.probe import VideoInfo, audio_format, probe
 
 MOST_SEGMENTS = 50_000
-MOST_CLASSES = 200  # that a page may have
+MOST_CLASSES = 200  # that a page begins with, beside those of --classes
+PALETTE = 21  # colours, then they repeat
 PATIENCE = 15  # seconds without a word after which a page counts as closed
 PLAYABLE = (b"ftyp", b"\x1aE\xdf\xa3")  # MP4, Matroska and WebM: a browser may try
 
@@ -73,18 +74,18 @@ class Session:
 
     def _first_classes(self):
         windows = self.labels.windows
-        named = {segment.class_name for segment in self.segments if segment.class_name is not None}
-        named |= set(windows.classes if windows else ())
-        known = list(dict.fromkeys([*self.options.classes, *sorted(named)]))
-        return (known or [name for name in dataset_classes(self.options.data_dir) if _is_text(name)])[
-            :MOST_CLASSES
-        ]
+        known = {segment.class_name for segment in self.segments if segment.class_name is not None}
+        known |= set(windows.classes if windows else ())
+        dataset = {name for name in dataset_classes(self.options.data_dir) if _is_text(name)}
+        # A dataset's other classes are offered too, also when some have been used before.
+        if not windows and not self.options.classes and (not known or known & dataset):
+            known |= dataset
+        return {*self.options.classes, *sorted(known)[:MOST_CLASSES]}
 
     def facts(self) -> dict[str, Any]:
         """What a page needs when it opens."""
         table, windows = self.table, self.labels.windows
-        # result.avi numbers the colours by the classes' alphabetical order.
-        ranks = {name: number for number, name in enumerate(sorted(self.classes))}
+        chosen = self.options.classes
         return {
             "recording": one_line(os.path.basename(self.source.path)),
             "file": one_line(self.labels.path),
@@ -99,8 +100,10 @@ class Session:
             "has_sound": self.has_sound,
             "playable": self.is_playable(),
             "piece": SEGMENT,
-            "classes": [{"name": name, "color": color(ranks[name])} for name in self.classes],
-            "palette": [color(number) for number in range(len(ranks), len(ranks) + 21)],
+            # In the order of their keys. Their colours go by the alphabet, as those of result.avi do.
+            "classes": [*chosen, *sorted(self.classes - set(chosen))],
+            "chosen": len(chosen),
+            "palette": [color(number) for number in range(PALETTE)],
             "windows": windows and vars(windows),
             "segments": self.segments,
             "version": self.version,
@@ -185,8 +188,7 @@ class Session:
     def _take(self, segments):
         self.segments, self.heard = segments, time.monotonic()
         self.version += 1
-        for name in {segment.class_name for segment in segments} - {None, *self.classes}:
-            self.classes.append(str(name))
+        self.classes |= {str(segment.class_name) for segment in segments if segment.class_name is not None}
 
     def close(self) -> None:
         """Ends what goes on in the background."""

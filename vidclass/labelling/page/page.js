@@ -213,6 +213,17 @@ async function loadTheirs() {
   remember();
 }
 
+// What a reloaded page still knows, of this label file only.
+const shelf = (name) => `${name} of ${facts.file}, ${facts.recording}`;
+
+function keep(name, content) {
+  try { sessionStorage.setItem(shelf(name), JSON.stringify(content)); } catch { /* no room: then not */ }
+}
+
+function kept(name) {
+  try { return JSON.parse(sessionStorage.getItem(shelf(name))); } catch { return null; }
+}
+
 function remember() { // so that a reloaded page can still undo
   try {
     let content = JSON.stringify({ file: facts.file, version, done, undone });
@@ -791,9 +802,25 @@ function redraw() { // after the labels have changed
   drawPosition();
 }
 
-function addClass(name) {
-  classes.push({ name, color: facts.palette[(classes.length - facts.known) % facts.palette.length] });
+function byAlphabet(a, b) { // as Python sorts, by code points
+  const [left, right] = [[...a], [...b]];
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    if (left[i] !== right[i]) return left[i].codePointAt(0) - right[i].codePointAt(0);
+  }
+  return left.length - right.length;
+}
+
+function arrange(names) { // keys: those of --classes, then by the alphabet. Colours by the alphabet, as in result.avi
+  const sorted = [...names].sort(byAlphabet), chosen = names.slice(0, facts.chosen);
+  classes = [...chosen, ...sorted.filter((name) => !chosen.includes(name))].map((name) => (
+    { name, color: facts.palette[sorted.indexOf(name) % facts.palette.length] }));
   drawClasses();
+}
+
+function addClass(name) {
+  arrange([...classes.map((item) => item.name), name]);
+  wholePicture = null;
+  keep("classes", classes.map((item) => item.name));
 }
 
 // ---- Commands
@@ -953,10 +980,11 @@ function listen() {
     const name = $("new-name").value.trim();
     if (!name) return;
     if (/[/\\\0]/.test(name) || name.startsWith(".")) return say("A class can't have a slash in its name, or begin with a dot");
-    if (numberOf(name) < 0) addClass(name);
+    if (numberOf(name) < 0) { addClass(name); redraw(); }
+    const key = numberOf(name) + 1;
+    say(key < 10 ? `${name} is key ${key}` : `${name} has no key: press its button`);
     $("new-name").value = "";
     $("new-name").blur();
-    drawPosition();
   });
   $("new-name").addEventListener("keydown", (event) => { if (event.key === "Escape") event.target.blur(); });
   listenToStrips();
@@ -1050,13 +1078,14 @@ async function claim(force) {
 }
 
 function takeFacts(found) {
-  ({ segments, version, classes } = found);
-  facts = Object.assign(facts ?? {}, found, { known: found.classes.length });
+  ({ segments, version } = found);
+  facts = Object.assign(facts ?? {}, found);
   segments = segments.map(([first, name, stored], i) => [first, name, name === null ? null : probabilityOf(name, first, endOf(i), stored)]);
   done = [];
   undone = [];
   recall();
-  drawClasses();
+  const typed = kept("classes") ?? []; // also those that have no segment yet
+  arrange([...found.classes, ...typed.filter((name) => !found.classes.includes(name))]);
 }
 
 async function watchProgress() {
