@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 
 from vidclass.dataset.cut_plan import Recording
 from vidclass.dataset.labels import read_labels
+from vidclass.errors import UsageError
 from vidclass.labelling.frame_table import FrameTable
-from vidclass.labelling.label_file import Segment, keep_backup, keep_others, open_labels, to_csv
-from vidclass.labelling.results import read_result
-from vidclass.labelling.session import check_segments
+from vidclass.labelling.label_file import (
+    Segment,
+    check_segments,
+    keep_backup,
+    keep_others,
+    open_labels,
+    to_csv,
+)
+from vidclass.labelling.options import LabelOptions
+from vidclass.labelling.results import as_probability, read_result
 from vidclass.labelling.watched import Watched
 
 FPS = Fraction(30000, 1001)
@@ -113,6 +121,15 @@ def test_labels_of_a_longer_recording_are_refused(tmp_path):
         result(segments=[{"start": 0, "end": 5, "class": "Ad"}, {"start": 4, "end": 6, "class": "Ad"}]),
         result(segments=[{"start": 0, "end": 5, "class": "/etc"}]),
         result(segments=5),
+        result(segments=[{"start": 0, "end": 5, "class": "A\x0bB"}]),
+        result(segments=[{"start": 0, "end": 5, "class": "A "}]),
+        result(
+            segments=[
+                {"start": 0, "end": 5, "class": "Ad"},
+                {"start": 0, "end": 5, "class": "Ad", "probability": 1},
+            ]
+        ),
+        result(windows=[{"start": 0, "end": 1, "probabilities": {"Ad": 10**400, "Football": 0}}]),
         result(windows=[{"start": 0, "end": 1, "probabilities": {"Ad": 2, "Football": 0}}]),
         result(windows=[{"start": 0, "end": 1, "probabilities": {"Ad": 1}}]),
         result(windows=[{"start": 0, "end": 1, "probabilities": "Ad"}]),
@@ -164,3 +181,18 @@ def test_a_change_by_another_program_is_noticed(tmp_path):
     assert watched.is_other()
     path.unlink()
     assert not watched.is_other()  # nothing can be lost
+
+
+def test_a_class_that_could_not_be_saved_is_not_opened(tmp_path):
+    (tmp_path / "labels.csv").write_text("0,1,A\n1,2,A\x1b[31mB\n")
+    with pytest.raises(ValueError, match="labels.csv, line 2: .*can't be a class"):
+        open_labels(source_in(tmp_path), TABLE, None)
+    for name in ("a\tb", "a\x1bb"):
+        with pytest.raises(UsageError, match="--classes: .*can't be a class"):
+            LabelOptions(classes=(name,))
+
+
+def test_a_probability_with_many_digits_is_none():
+    assert (
+        as_probability(10**400) is None and as_probability(float("nan")) is None and as_probability(1) == 1.0
+    )

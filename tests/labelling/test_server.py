@@ -6,8 +6,9 @@ import pytest
 from labelling import numbered, served
 
 from vidclass.labelling import server
+from vidclass.labelling.label_file import check_segments
 from vidclass.labelling.options import LabelOptions
-from vidclass.labelling.session import check_segments, only_session
+from vidclass.labelling.session import only_session
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vidclass import atomic
 from vidclass.dataset.cut_plan import Recording
@@ -16,8 +16,10 @@ from vidclass.dataset.label_formats import decode, read_rows
 from vidclass.dataset.labels import Label, read_labels
 from vidclass.dataset.recording_labels import check_end, check_start
 from vidclass.labelling.frame_table import FrameTable
+from vidclass.labelling.options import check_typed
 from vidclass.labelling.results import Windows, as_probability, read_result
 
+MOST_SEGMENTS = 50_000
 EDL_CLASS = "Commercial"  # as cut_clips.py calls what an EDL marks
 
 
@@ -66,11 +68,21 @@ def open_labels(source: Recording, table: FrameTable, given: str | None) -> Labe
         labels, probabilities, windows = read_result(result)
     if opened and opened != result:
         labels = read_labels(opened, EDL_CLASS) if read_rows(opened, EDL_CLASS) else []
+        _check_classes(labels, opened)
         known = read_probabilities(opened)
         probabilities = [known.get(label.line) for label in labels]
     shown = opened or path
     labels = check_end(check_start(labels, shown, source), shown, source)
     return Labels(path, opened, as_segments(labels, probabilities, table), windows)
+
+
+def _check_classes(labels, path):
+    """So that all that is opened can be saved."""
+    for label in labels:
+        try:
+            check_typed(label.class_name)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {label.line}: {error}") from None
 
 
 def as_segments(
@@ -121,6 +133,29 @@ def to_csv(segments: Sequence[Segment], table: FrameTable) -> str:
             row = (table.mark(segment.first), table.mark(end), segment.class_name, last)
             rows.append(row[: 3 + with_probability])
     return atomic.csv_text(rows)
+
+
+def check_segments(rows: Any, frames: int) -> list[Segment]:
+    """The Segments of a recording with so many frames that a page sends as [first, class or null, probability
+    or null]; neighbours of one class are one. Raises ValueError if they are none."""
+    if not isinstance(rows, list) or not 0 < len(rows) <= MOST_SEGMENTS:
+        raise ValueError("expected a list of segments")
+    segments: list[Segment] = []
+    at = 0
+    for row in rows:
+        if not isinstance(row, list) or len(row) != 3:
+            raise ValueError("a segment is [first frame, class, probability]")
+        first, name, probability = row
+        if not isinstance(first, int) or isinstance(first, bool) or not at <= first < frames:
+            raise ValueError("the first frames of segments rise, from 0 to the recording's last")
+        if not segments and first:
+            raise ValueError("the first segment begins with frame 0")
+        at = first + 1
+        if name is not None:
+            check_typed(name)
+        if not segments or segments[-1].class_name != name or name is not None:
+            segments.append(Segment(first, name, as_probability(probability)))
+    return segments
 
 
 def keep_backup(path: str, ending: str = ".bak") -> str | None:

@@ -11,28 +11,26 @@ from typing import Any
 from vidclass import atomic, locks
 from vidclass.colors import color
 from vidclass.dataset.cut_plan import Recording
-from vidclass.dataset.labels import check_class
 from vidclass.dataset.recording_labels import open_recording
 from vidclass.labelling.frame_table import FrameTable, read_frame_table
 from vidclass.labelling.label_file import (
     Labels,
     Segment,
+    check_segments,
     keep_backup,
     keep_others,
     label_paths,
     open_labels,
     to_csv,
 )
-from vidclass.labelling.options import LabelOptions
+from vidclass.labelling.options import LabelOptions, check_typed
 from vidclass.labelling.proxy import SEGMENT, Proxy
-from vidclass.labelling.results import as_probability
 from vidclass.labelling.shots import Shots
 from vidclass.labelling.training import dataset_classes
 from vidclass.labelling.watched import Watched
 from vidclass.text import one_line
 from vidclass.video.probe import VideoInfo, audio_format, probe
 
-MOST_SEGMENTS = 50_000
 MOST_CLASSES = 200  # that a page begins with, beside those of --classes
 PALETTE = 21  # colours, then they repeat
 PATIENCE = 15  # seconds without a word after which a page counts as closed
@@ -198,41 +196,9 @@ class Session:
 
 def _is_text(name):
     with suppress(ValueError):
-        check_class(name)
-        return one_line(name) == name == name.strip()
+        check_typed(name)
+        return True
     return False
-
-
-def check_segments(rows: Any, frames: int) -> list[Segment]:
-    """The Segments of a recording with so many frames that a page sends as [first, class or null, probability
-    or null]; neighbours of one class are one. Raises ValueError if they are none."""
-    if not isinstance(rows, list) or not 0 < len(rows) <= MOST_SEGMENTS:
-        raise ValueError("expected a list of segments")
-    segments: list[Segment] = []
-    at = 0
-    for row in rows:
-        if not isinstance(row, list) or len(row) != 3:
-            raise ValueError("a segment is [first frame, class, probability]")
-        first, name, probability = row
-        if not isinstance(first, int) or isinstance(first, bool) or not at <= first < frames:
-            raise ValueError("the first frames of segments rise, from 0 to the recording's last")
-        if not segments and first:
-            raise ValueError("the first segment begins with frame 0")
-        at = first + 1
-        if name is not None:
-            check_typed(name)
-        if not segments or segments[-1].class_name != name or name is not None:
-            segments.append(Segment(first, name, as_probability(probability)))
-    return segments
-
-
-def check_typed(name: Any) -> None:
-    """Raises ValueError unless a person may have typed this as a class."""
-    if not isinstance(name, str):
-        raise ValueError("a class is text")
-    check_class(name)
-    if name != name.strip() or one_line(name) != name:
-        raise ValueError(f"{name[:50]!r} can't be a class: it has blanks at its ends, or more than text")
 
 
 @contextmanager
