@@ -470,6 +470,13 @@ def test_use_for_training(page, serve, tmp_path):
     page.click("#training-open")
     page.wait(lambda: "cut_clips.py" in page.text("#commands"))
     assert page.text("#training-rows").split() == ["A", "1", "1", "0", "B", "1", "1", "0"]
+    assert "A: no clips to test on" in page.text("#training-notes")
+    page.click("#clip-seconds")
+    page.press(Keys.BACKSPACE)
+    page.wait(lambda: "is a number of seconds" in page.text("#training-problem"))
+    assert not page.is_there("#commands") and not page.is_there("#training-table")
+    page.press("2")
+    page.wait(lambda: "--seconds 2" in page.text("#commands"))
     page.press(Keys.ESCAPE)
 
 

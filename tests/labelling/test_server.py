@@ -1,14 +1,17 @@
 """The labelling page's server: what it answers, and to whom."""
 
 import json
+import shlex
 
 import pytest
 from labelling import numbered, served
 
+from vidclass.dataset.options import CutOptions
 from vidclass.labelling import server
 from vidclass.labelling.label_file import check_segments
 from vidclass.labelling.options import LabelOptions
 from vidclass.labelling.session import only_session
+from vidclass.labelling.training import Features, commands, find_features
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
@@ -241,10 +244,28 @@ def test_use_for_training(tmp_path):
             ("B", 2),
         ]
         assert found["commands"][0].endswith("labels.csv --seconds 1") and found["problem"] is None
+        assert found["commands"][3].startswith("python train.py 40 2 299 299")
+        assert [note.split(";")[0] for note in found["notes"]] == [
+            "A: no clips to test on",
+            "B: no clips to test on",
+        ]
         found = json.loads(running.request("GET", "/training?seconds=3")[2])
-        assert "class B would get no clip" in found["problem"]
+        assert "class B would get no clip" in found["problem"] and not found["commands"]
         for seconds in ("x", "-1", "0", "1/0", "nan", "1e999999999"):
             assert running.request("GET", f"/training?seconds={seconds}")[0] == 400
+
+
+def test_the_commands_go_by_the_datasets_sequences(tmp_path):
+    assert find_features(str(tmp_path), None, None) == Features()
+    folder = tmp_path / "sequences" / "144x176-random-int8" / "train" / "A"
+    folder.mkdir(parents=True)
+    for name in ("one-20", "two-20", "three-40"):
+        (folder / f"{name}-features.npy").touch()
+    features = find_features(str(tmp_path), None, None)
+    options = CutOptions(seconds=2, data_dir=str(tmp_path))
+    line = commands("a.mp4", "labels.csv", options, 3, features)[3]
+    expected = "python train.py 20 3 144 176 --weights random --precision int8 --data-dir"
+    assert line == f"{expected} {shlex.quote(str(tmp_path))}"
 
 
 def test_two_sessions_on_one_file(tmp_path):

@@ -189,10 +189,11 @@ class Endpoints:
         session = self._session
         try:
             seconds = cli.seconds(request.query_params.get("seconds", "3"))
+            features = session.features()
         except argparse.ArgumentTypeError as error:
             return PlainTextResponse(str(error), 400)
         options = CutOptions(seconds=seconds, data_dir=session.options.data_dir, dry_run=True)
-        return to_json(training_facts(session.source, session.labels.path, options))
+        return to_json(training_facts(session.source, session.labels.path, options, features))
 
     async def claim(self, request: Request) -> Response:
         sent = await body_of(request)

@@ -26,7 +26,7 @@ from vidclass.labelling.label_file import (
 from vidclass.labelling.options import LabelOptions, check_typed
 from vidclass.labelling.proxy import SEGMENT, Proxy
 from vidclass.labelling.shots import Shots
-from vidclass.labelling.training import dataset_classes
+from vidclass.labelling.training import Features, dataset_classes, find_features
 from vidclass.labelling.watched import Watched
 from vidclass.text import one_line
 from vidclass.video.probe import VideoInfo, audio_format, probe
@@ -106,6 +106,13 @@ class Session:
             "segments": self.segments,
             "version": self.version,
         }
+
+    def features(self) -> Features:
+        """What the commands to train say."""
+        options = self.options
+        with suppress(OSError, ValueError):  # the checkpoint may be gone since
+            return find_features(options.data_dir, options.checkpoint, options.weights)
+        return Features()
 
     def is_playable(self) -> bool:
         """Whether a browser may try to play the file itself, and count the same frames in it."""

@@ -1029,22 +1029,28 @@ function listenToStrips() {
 }
 
 function listenToTraining() {
+  let asked = 0;
   const show = async () => {
+    const mine = ++asked, seconds = $("clip-seconds").value;
+    let found = { classes: [], notes: [], commands: [], problem: "The length of a clip is a number of seconds above 0." };
     try {
-      const found = await (await get("training", { seconds: $("clip-seconds").value })).json();
-      $("training-problem").textContent = found.problem ?? "";
-      $("training-rows").replaceChildren(...found.classes.map((item) => make("tr", {},
-        make("td", {}, chipOf(item.name), ` ${item.name}`),
-        ...[item.stretches, item.train, item.test].map((number) => make("td", { textContent: number })))));
-      $("training-table").hidden = !found.classes.length;
-      $("too-short").replaceChildren(...found.too_short.map((text) => make("li", { textContent: text })));
-      $("commands").textContent = found.commands.join("\n");
+      if (+seconds > 0) found = await (await get("training", { seconds })).json();
     } catch (error) {
-      $("training-problem").textContent = error.message;
+      found.problem = error.message;
     }
+    if (mine !== asked) return; // the field has changed again
+    $("training-problem").textContent = found.problem ?? "";
+    $("clip-seconds").setAttribute("aria-invalid", String(!(+seconds > 0)));
+    $("training-rows").replaceChildren(...found.classes.map((item) => make("tr", {},
+      make("td", {}, chipOf(item.name), ` ${item.name}`),
+      ...[item.stretches, item.train, item.test].map((number) => make("td", { textContent: number })))));
+    $("training-notes").replaceChildren(...found.notes.map((text) => make("li", { textContent: text })));
+    $("commands").textContent = found.commands.join("\n");
+    $("training-table").hidden = !found.classes.length;
+    $("commands").hidden = $("copy").hidden = !found.commands.length;
   };
   $("training-open").addEventListener("click", () => { $("training").showModal(); show(); });
-  $("clip-seconds").addEventListener("change", show);
+  $("clip-seconds").addEventListener("input", show);
   $("copy").addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText($("commands").textContent);
