@@ -265,7 +265,8 @@ def result_of(recording, frames):
 def test_correcting_a_result(page, serve, tmp_path):
     recording = numbered(tmp_path / "match.mp4", *H264, seconds=4)
     (tmp_path / "result.json").write_text(json.dumps(result_of(recording, 100)))
-    page.open(serve(recording, tmp_path / "result.json").address)
+    running = serve(recording, tmp_path / "result.json")
+    page.open(running.address)
     looked_at = []
     for _ in range(5):
         page.press("n")
@@ -277,6 +278,14 @@ def test_correcting_a_result(page, serve, tmp_path):
         "0:02.000 B only 0.65",
         "0:00.000 A only 0.70",
     ]
+    page.press("1")  # it is A: right
+    assert page.text("#unsure-note") == "4 worth a look, 1 checked"
+    assert "moments of B" in page.text("#unsure-rows li[aria-current]")  # once more, as it was not checked
+    page.click("#right")
+    assert page.text("#unsure-note") == "3 worth a look, 2 checked"
+    page.open(running.address)
+    page.click("#tab-unsure")
+    assert page.text("#unsure-note") == "3 worth a look, 2 checked"
     page.click("#tab-segments")
     assert page.text("#rows").split() == "0:00.000 0:02.000 A 0.70 0:02.000 0:04.000 B 0.65".split()
     page.go_to(25)

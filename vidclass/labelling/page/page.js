@@ -642,7 +642,7 @@ function requestDraw() {
 // ---- Lists
 
 let unsure = [], lastUnsure = null;
-const seen = new Set(); // keys of what was looked at
+let seen = new Set(), checked = new Set(); // keys of what was looked at, and of what a person found to be right
 let shownSegment = -1;
 
 function drawPosition() {
@@ -710,13 +710,13 @@ function findUnsure() { // what is worth a look, the least sure first: {key, fra
   const found = [];
   segments.forEach(([first, name, probability], i) => {
     if (name !== null && probability !== null && probability < LEAST) {
-      found.push({ key: `s${first}`, frame: first, score: probability, text: `${name} only ${probability.toFixed(2)}` });
+      found.push({ key: `s${first} ${name}`, frame: first, score: probability, text: `${name} only ${probability.toFixed(2)}` });
     }
     const before = i ? segments[i - 1][1] : null;
     if (i && name !== null && before !== null && name !== before) {
       const margin = marginAt(first, before, name);
       if (margin !== null && margin < 0.6) {
-        found.push({ key: `c${first}`, frame: first, score: 0.5 + margin / 2, text: `cut ${before} → ${name}, both sides close` });
+        found.push({ key: `c${first} ${before} ${name}`, frame: first, score: 0.5 + margin / 2, text: `cut ${before} → ${name}, both sides close` });
       }
     }
   });
@@ -747,7 +747,8 @@ function findUnsureWindows(found) {
     const isLow = segments[index][2] !== null && segments[index][2] < CLOSE; // in the list as a whole
     if (score >= CLOSE || isLow) { run = null; return; }
     if (run && run.index === index) { run.score = Math.min(run.score, score); return; }
-    run = { key: `w${first}`, frame: first, score, text: "", name: segments[index][1], index };
+    const name = segments[index][1], at = Math.max(first, segments[index][0]);
+    run = { key: `w${at} ${name}`, frame: at, score, text: "", name, index };
     found.push(run);
   });
   for (const item of found) if (!item.text) item.text = `moments of ${item.name} at ${item.score.toFixed(2)}`;
@@ -755,23 +756,26 @@ function findUnsureWindows(found) {
 
 function drawUnsure() {
   unsure = findUnsure();
+  const open = unsure.filter((item) => !checked.has(item.key));
   const hasProbabilities = facts.windows || segments.some((row) => row[2] !== null);
   $("unsure-note").textContent = !hasProbabilities
     ? "These labels have no probabilities. Open a result.csv or result.json of clasify.py (--export csv,json) to walk through what it was least sure of."
-    : unsure.length ? `${unsure.length} worth a look` : "Nothing is worth a look.";
-  $("next-unsure").hidden = !unsure.length;
-  $("unsure-rows").replaceChildren(...unsure.map((item) => {
+    : `${open.length || (unsure.length ? "Nothing more is" : "Nothing is")} worth a look${open.length < unsure.length ? `, ${unsure.length - open.length} checked` : ""}`;
+  $("next-unsure").hidden = $("right").hidden = !open.length;
+  const entry = (item) => {
     const button = make("button", { type: "button", textContent: `${clock(timeOf(item.frame))}  ${item.text}` });
-    if (seen.has(item.key)) button.className = "seen";
+    button.className = checked.has(item.key) ? "checked" : seen.has(item.key) ? "seen" : "";
     button.addEventListener("click", () => look(item));
     const row = make("li", {}, button);
     if (item.key === lastUnsure) row.setAttribute("aria-current", "true");
     return row;
-  }));
+  };
+  $("unsure-rows").replaceChildren(...[...open, ...unsure.filter((item) => checked.has(item.key))].map(entry));
 }
 
 function look(item) {
   seen.add(item.key);
+  keep("seen", [...seen]);
   lastUnsure = item.key;
   goTo(item.frame);
   drawUnsure();
@@ -779,10 +783,25 @@ function look(item) {
   say(`${clock(timeOf(item.frame))}: ${item.text}`);
 }
 
-function nextUnsure() {
+function nextUnsure() { // what has not been looked at first, then once more what was not checked
   showTab("unsure");
-  const next = unsure.find((item) => !seen.has(item.key));
+  const open = unsure.filter((item) => !checked.has(item.key));
+  const next = open.find((item) => !seen.has(item.key)) ?? open[(open.findIndex((item) => item.key === lastUnsure) + 1) % open.length];
   if (next) look(next); else say("Nothing more is worth a look");
+}
+
+function lookedAt() { // the entry that is being looked at, if the position is still there
+  const item = $("unsure").hidden ? null : unsure.find((one) => one.key === lastUnsure && !checked.has(one.key));
+  return item && segmentAt(frame) === segmentAt(item.frame) ? item : null;
+}
+
+function isRight() { // what is labelled there
+  const item = lookedAt();
+  if (!item) return say("Choose what to check first: Next");
+  checked.add(item.key);
+  keep("checked", [...checked]);
+  drawUnsure();
+  nextUnsure();
 }
 
 function showTab(name) {
@@ -827,6 +846,7 @@ function addClass(name) {
 
 function label(name) { // from here to the end of the segment it is this class
   const index = segmentAt(frame), [first, before] = segments[index];
+  if (before === name && lookedAt()) return isRight();
   if (before === name) return say(`It is ${name ?? "without a label"} already`);
   const rows = segments.map((row) => row.slice());
   let at = index;
@@ -922,6 +942,7 @@ const ACTS = {
   "undo": () => travel(done, undone, "undo"),
   "redo": () => travel(undone, done, "redo"),
   "next-unsure": nextUnsure,
+  "right": isRight,
   "mute": () => { video.muted = !video.muted; $("mute").textContent = video.muted ? "Muted" : "Sound"; $("mute").setAttribute("aria-pressed", String(video.muted)); },
   "keys": () => $("keys").showModal(),
 };
@@ -1090,6 +1111,8 @@ function takeFacts(found) {
   done = [];
   undone = [];
   recall();
+  seen = new Set(kept("seen"));
+  checked = new Set(kept("checked"));
   const typed = kept("classes") ?? []; // also those that have no segment yet
   arrange([...found.classes, ...typed.filter((name) => !found.classes.includes(name))]);
 }
