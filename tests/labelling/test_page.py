@@ -213,6 +213,10 @@ def test_moving_splitting_joining_undoing(page, serve, tmp_path):
     assert labels() == [(0, "A"), (51, "B")]
     page.press("r", "r", "r")
     assert labels() == [(0, "A")]
+    page.press(Keys.CONTROL + "z" + Keys.NULL, Keys.CONTROL + "z" + Keys.NULL)
+    assert labels() == [(0, "A"), (20, "A"), (51, "B")]
+    page.press(Keys.CONTROL + "y" + Keys.NULL, Keys.CONTROL + Keys.SHIFT + "z" + Keys.NULL)
+    assert labels() == [(0, "A")]
     page.go_to(75)
     page.press("0")
     page.saved()

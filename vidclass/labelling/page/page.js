@@ -957,9 +957,13 @@ const KEYS = {
 };
 
 function onKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
   const target = event.target;
-  if (target.matches("input")) return;
+  if (event.altKey || target.matches("input") || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey) {
+    const back = { z: event.shiftKey ? "redo" : "undo", y: event.shiftKey ? "" : "redo" }[event.key.toLowerCase()];
+    if (back) { event.preventDefault(); ACTS[back](); }
+    return;
+  }
   if (target.matches("button") && [" ", "Enter"].includes(event.key)) return; // it is pressed
   if (target.matches("[role=tab]") && event.key.startsWith("Arrow")) {
     const other = target.id === "tab-segments" ? "unsure" : "segments";
