@@ -209,6 +209,7 @@ def test_moving_splitting_joining_undoing(page, serve, tmp_path):
     page.press("u", "u")
     assert labels() == [(0, "A"), (20, "A"), (51, "B")]
     page.open(running.address)  # reloaded
+    assert page.shown() == (20, 20)  # where it was
     page.press("u")
     assert labels() == [(0, "A"), (51, "B")]
     page.press("r", "r", "r")

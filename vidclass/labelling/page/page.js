@@ -1016,6 +1016,7 @@ function listen() {
   listenToTraining();
   window.addEventListener("resize", requestDraw);
   window.addEventListener("beforeunload", (event) => { if (unsaved && isOwner) event.preventDefault(); });
+  window.addEventListener("pagehide", () => keep("frame", frame));
   window.addEventListener("pagehide", () => navigator.sendBeacon(address("release"), JSON.stringify({ page })));
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
@@ -1164,7 +1165,9 @@ async function start() {
   listen();
   redraw();
   watchProgress();
+  position(kept("frame") ?? 0);
   await openVideo();
+  if (frame) seek(frame);
   document.body.dataset.ready = proxy ? "proxy" : "file";
 }
 
