@@ -362,12 +362,13 @@ def test_the_video_shows_the_frame_that_is_named(page, serve, recordings, tmp_pa
 
 
 def test_snapping_to_cuts(page, serve, tmp_path):
-    """Three shots of plain colour; an edge 5 frames late goes to where the second begins, then the third."""
-    colors = (f"-f lavfi -i color={name}:size=160x96:rate=25:duration=2" for name in ("red", "blue", "white"))
-    ffmpeg(*colors, "-filter_complex concat=n=3", *H264[:8], tmp_path / "match.mp4")
+    """Four shots of plain colour; an edge 5 frames late goes to where the second begins, then the third."""
+    shots = {"red": 2, "blue": 1, "white": 1, "green": 2}
+    colors = (f"-f lavfi -i color={name}:size=160x96:rate=25:duration={s}" for name, s in shots.items())
+    ffmpeg(*colors, "-filter_complex concat=n=4", *H264[:8], tmp_path / "match.mp4")
     page.open(serve(tmp_path / "match.mp4", classes=("A", "B")).address)
     page.wait(lambda: page.run("return document.getElementById('search').dataset.done") == "true")
-    assert page.text("#search-text") == "2 cuts found"
+    assert page.text("#search-text") == "3 cuts found"
     page.press("1")
     page.go_to(55)
     page.press("2", "s")
@@ -375,7 +376,12 @@ def test_snapping_to_cuts(page, serve, tmp_path):
     assert saved_labels(tmp_path / "labels.csv") == [(0, "A"), (50, "B")]
     page.press("s")
     page.saved()
-    assert saved_labels(tmp_path / "labels.csv") == [(0, "A"), (100, "B")]
+    assert saved_labels(tmp_path / "labels.csv") == [(0, "A"), (75, "B")]
+    page.press(Keys.BACKSPACE)
+    page.go_to(70)
+    page.press("2", "s")  # 20 frames late for the second shot, 5 early for the third
+    page.saved()
+    assert saved_labels(tmp_path / "labels.csv") == [(0, "A"), (50, "B")]
     page.press(Keys.HOME, Keys.SHIFT + Keys.ARROW_DOWN)
     assert page.frame == 50
 

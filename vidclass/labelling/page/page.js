@@ -885,6 +885,8 @@ function nudge(step) {
   moveEdge(index, index ? segments[index][0] + step : 0);
 }
 
+const LATE = 1; // seconds that a person may be
+
 function snap() { // once more: to the next nearest
   const index = nearestEdge(frame), edge = index ? segments[index][0] : 0;
   let left = snapping && snapping.edge === edge ? snapping.left : null;
@@ -892,6 +894,9 @@ function snap() { // once more: to the next nearest
     const [low, high] = [index ? segments[index - 1][0] : 0, endOf(index)];
     left = cuts.filter((cut) => cut > low && cut < high && Math.abs(timeOf(cut) - timeOf(edge)) < 10);
     left.sort((a, b) => Math.abs(a - edge) - Math.abs(b - edge));
+    // People are late, not early: the last cut within a second before comes first.
+    const before = left.find((cut) => cut <= edge && timeOf(edge) - timeOf(cut) <= LATE);
+    if (before !== undefined) left = [before, ...left.filter((cut) => cut !== before)];
   }
   if (!index) return say("There is no edge to snap");
   if (!left.length) return say(progress.search_done ? "No cut is near" : "No cut is near, among those found so far");
