@@ -253,6 +253,25 @@ def test_classes_keep_their_keys_and_colours(page, serve, tmp_path):
     assert saved_labels(tmp_path / "labels.csv") == [(0, "Advert"), (25, "Break")]
 
 
+def test_what_can_not_be_a_class(page, serve, tmp_path):
+    """It is said beside the field. And the lower strip can show more, or less."""
+    page.open(serve(numbered(tmp_path / "match.mp4", *H264, seconds=2)).address)
+    before = page.run(CLASSES)
+    for name, problem in {"a/b": "slash", ".a": "dot", "ä" * 150: "too long"}.items():
+        page.click("#new-name")
+        page.press(name, Keys.ENTER)
+        assert problem in page.text("#new-problem")
+        page.run("document.getElementById('new-name').value = ''")
+    page.press("A")
+    assert not page.is_there("#new-problem")
+    page.press(Keys.ENTER)
+    assert [name for name, _ in page.run(CLASSES)] == [*(name for name, _ in before), "A"]
+    page.press("-")
+    assert page.text("#zoom") == "2 min"
+    page.press("+", "+", "+", "+", "+", "+")
+    assert page.text("#zoom") == "10 s"
+
+
 def result_of(recording, frames):
     """A result.json: A up to the middle, where it is not sure, then B."""
     windows = [(0, 1, 0.95), (1, 2, 0.45), (2, 3, 0.6), (3, 4, 0.1)]

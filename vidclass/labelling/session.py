@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from vidclass import atomic, locks
+from vidclass import atomic, locks, platform
 from vidclass.colors import color
 from vidclass.dataset.cut_plan import Recording
+from vidclass.dataset.labels import MOST_BYTES
 from vidclass.dataset.recording_labels import open_recording
 from vidclass.labelling.frame_table import FrameTable, read_frame_table
 from vidclass.labelling.label_file import (
@@ -101,6 +102,8 @@ class Session:
             # In the order of their keys. Their colours go by the alphabet, as those of result.avi do.
             "classes": [*chosen, *sorted(self.classes - set(chosen))],
             "chosen": len(chosen),
+            "most_bytes": MOST_BYTES,
+            "forbidden": "".join(sorted(platform.FORBIDDEN_IN_NAMES)),
             "palette": [color(number) for number in range(PALETTE)],
             "windows": windows and vars(windows),
             "segments": self.segments,

@@ -49,6 +49,8 @@ def training_facts(
         frames = recording_labels.frames_of_clip(source, options.seconds)
         stretches = recording_labels.labelled_stretches(source, labels_file, options)
         plan = plan_recording(source, stretches, frames, labels_file, options)
+    except FileNotFoundError:
+        problem = f"{labels_file} is not there yet: it is saved after the first change"
     except (OSError, ValueError) as error:
         problem = str(error)
     else:

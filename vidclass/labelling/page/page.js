@@ -472,7 +472,8 @@ function showProblem(text) { $("problem").textContent = text; $("problem").hidde
 
 let cuts = [], progress = { pieces: 0 };
 const pictures = new Map(); // {first frame of a shot: Image}
-const NEAR = 60; // seconds that the lower strip shows
+const ZOOMS = [10, 20, 30, 60, 120, 300]; // seconds that the lower strip may show
+let span = 60; // those that it shows
 const PICTURE_ROW = 62;
 
 function surface(canvas) { // a canvas at the screen's resolution: [context, width, height] in CSS pixels
@@ -539,9 +540,15 @@ function drawMark(context, x, height) {
 let nearFrom = null; // while an edge is dragged the strip stands still
 
 function nearRange() {
-  const length = Math.min(NEAR, facts.seconds - facts.first);
+  const length = Math.min(span, facts.seconds - facts.first);
   const from = nearFrom ?? clamp(timeOf(frame) - length / 2, facts.first, facts.seconds - length);
   return [from, from + length];
+}
+
+function zoom(step) {
+  span = ZOOMS[clamp(ZOOMS.indexOf(span) + step, 0, ZOOMS.length - 1)];
+  $("zoom").textContent = span < 120 ? `${span} s` : `${span / 60} min`;
+  requestDraw();
 }
 
 function pictureOf(first) {
@@ -586,7 +593,8 @@ function drawNear() {
   context.fillStyle = "#aab0ba";
   context.font = "11px system-ui, sans-serif";
   context.textBaseline = "alphabetic";
-  for (let second = Math.ceil(from / 10) * 10; second < to; second += 10) {
+  const step = [1, 2, 5, 10, 20, 60].find((one) => (one / (to - from)) * width >= 55) ?? 60;
+  for (let second = Math.ceil(from / step) * step; second < to; second += step) {
     context.fillRect(x(second), bottom + 2, 1, 4);
     context.fillText(clock(second, 0), x(second) + 3, height - 4);
   }
@@ -948,6 +956,8 @@ const ACTS = {
   "redo": () => travel(undone, done, "redo"),
   "next-unsure": nextUnsure,
   "right": isRight,
+  "zoom-in": () => zoom(-1),
+  "zoom-out": () => zoom(1),
   "mute": () => { video.muted = !video.muted; $("mute").textContent = video.muted ? "Muted" : "Sound"; $("mute").setAttribute("aria-pressed", String(video.muted)); },
   "keys": () => $("keys").showModal(),
 };
@@ -959,6 +969,7 @@ const KEYS = {
   ArrowUp: "edge-back", ArrowDown: "edge-on", "Shift ArrowUp": "shot-back", "Shift ArrowDown": "shot-on", Home: "begin", End: "end",
   j: "slower-or-back", k: "pause", l: "faster", Enter: "split", Backspace: "join", ",": "edge-earlier", ".": "edge-later",
   s: "snap", u: "undo", r: "redo", n: "next-unsure", m: "mute", "?": "keys",
+  "+": "zoom-in", "=": "zoom-in", "-": "zoom-out",
 };
 
 function onKey(event) {
@@ -1009,13 +1020,16 @@ function listen() {
     event.preventDefault();
     const name = $("new-name").value.trim();
     if (!name) return;
-    if (/[/\\\0]/.test(name) || name.startsWith(".")) return say("A class can't have a slash in its name, or begin with a dot");
+    const problem = problemOf(name);
+    showNewProblem(problem);
+    if (problem) return;
     if (numberOf(name) < 0) { addClass(name); redraw(); }
     const key = numberOf(name) + 1;
     say(key < 10 ? `${name} is key ${key}` : `${name} has no key: press its button`);
     $("new-name").value = "";
     $("new-name").blur();
   });
+  $("new-name").addEventListener("input", () => showNewProblem(""));
   $("new-name").addEventListener("keydown", (event) => { if (event.key === "Escape") event.target.blur(); });
   listenToStrips();
   listenToTraining();
@@ -1024,6 +1038,21 @@ function listen() {
   window.addEventListener("pagehide", () => keep("frame", frame));
   window.addEventListener("pagehide", () => navigator.sendBeacon(address("release"), JSON.stringify({ page })));
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+}
+
+function problemOf(name) { // why it can't be a class: it is the name of a folder
+  if (/[/\\]/.test(name)) return "A class can't have a slash in its name: it is the name of a folder.";
+  if (name.startsWith(".")) return "A class can't begin with a dot: it is the name of a folder.";
+  if (/[\u0000-\u001f\u0085\u2028\u2029\ufffe\uffff]/.test(name)) return "A class can't have characters that are not shown.";
+  const unusable = [...facts.forbidden].filter((one) => name.includes(one));
+  if (unusable.length) return `A class can't have ${unusable.join(" ")} in its name on this system.`;
+  return new TextEncoder().encode(name).length > facts.most_bytes ? "That is too long for a class." : "";
+}
+
+function showNewProblem(text) {
+  $("new-problem").textContent = text;
+  $("new-problem").hidden = !text;
+  $("new-name").setAttribute("aria-invalid", String(Boolean(text)));
 }
 
 function listenToStrips() {
