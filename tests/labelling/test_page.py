@@ -358,7 +358,7 @@ def recordings(tmp_path_factory):
 )
 def test_the_video_shows_the_frame_that_is_named(page, serve, recordings, tmp_path, name, way):
     numbers = shown(recordings / name)
-    page.open(serve(recordings / name, tmp_path / "labels.csv").address)
+    page.open(serve(recordings / name, tmp_path / "labels.csv", classes=("A",)).address)
     assert page.run("return document.body.dataset.ready") in way.split(" or ")
     for keys in (
         [],
@@ -372,6 +372,11 @@ def test_the_video_shows_the_frame_that_is_named(page, serve, recordings, tmp_pa
         number, frame = page.shown()
         assert number == numbers[frame], keys
     assert frame == 0
+    page.press(Keys.ARROW_RIGHT, "1")
+    page.saved()
+    start = read_labels(tmp_path / "labels.csv")[0].start  # what the page shows is what is saved
+    assert page.text("#clock") == f"0:{start:06.3f}"
+    page.press("u", Keys.HOME)
     page.press("l")  # twice as fast
     page.wait(lambda: page.frame > len(numbers) // 6)
     page.press(" ")

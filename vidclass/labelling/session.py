@@ -92,6 +92,7 @@ class Session:
             "frames": table.frames,
             "fps": float(table.fps),
             "first": float(table.times[0]),
+            "first_mark": float(table.marks[0]) / 1e6,
             "regular": table.is_regular,
             "seconds": float(table.times[-1]),
             "width": self.info.width,

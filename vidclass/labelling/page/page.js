@@ -38,6 +38,9 @@ let facts, times, classes; // times: when each frame is shown, and the end; clas
 
 const timeOf = (frame) => (facts.regular ? facts.first + frame / facts.fps : times[frame]);
 
+// What the label file says for that: where the picture begins a little later than the recording, it is not the same.
+const markOf = (frame) => (facts.regular ? facts.first_mark + frame / facts.fps : times[frame]);
+
 function frameAt(seconds) { // the frame that is shown at a time
   if (facts.regular) return clamp(Math.floor((seconds - facts.first) * facts.fps + 1e-3), 0, facts.frames - 1);
   let low = 0, high = facts.frames - 1;
@@ -367,7 +370,7 @@ function showWaiting() {
   clearTimeout(showWaiting.timer);
   if (!waits) { $("waiting").hidden = true; return; }
   showWaiting.timer = setTimeout(() => {
-    const ready = proxy ? ` The preview is ready up to ${clock(timeOf(Math.min(progress.pieces * facts.piece, facts.frames)), 0)}.` : "";
+    const ready = proxy ? ` The preview is ready up to ${clock(markOf(Math.min(progress.pieces * facts.piece, facts.frames)), 0)}.` : "";
     $("waiting").textContent = `Getting there…${ready}`;
     $("waiting").hidden = video.readyState >= 3;
   }, 400);
@@ -654,7 +657,7 @@ let seen = new Set(), checked = new Set(); // keys of what was looked at, and of
 let shownSegment = -1;
 
 function drawPosition() {
-  const seconds = timeOf(frame);
+  const seconds = markOf(frame);
   $("clock").textContent = clock(seconds);
   $("frame").textContent = `frame ${frame}`;
   $("position").dataset.frame = frame;
@@ -685,9 +688,9 @@ function showSegment(index) {
 
 function drawRows() {
   $("rows").replaceChildren(...segments.map(([first, name, probability], i) => {
-    const start = make("button", { type: "button", textContent: clock(timeOf(first)), title: `Go to frame ${first}` });
+    const start = make("button", { type: "button", textContent: clock(markOf(first)), title: `Go to frame ${first}` });
     const row = make("tr", {},
-      make("td", {}, start), make("td", { textContent: clock(timeOf(endOf(i))) }),
+      make("td", {}, start), make("td", { textContent: clock(markOf(endOf(i))) }),
       make("td", { title: name ?? "no label" }, chipOf(name), ` ${name ?? "–"}`),
       make("td", { textContent: probability === null ? "" : probability.toFixed(2) }));
     row.addEventListener("click", () => goTo(first));
@@ -771,7 +774,7 @@ function drawUnsure() {
     : `${open.length || (unsure.length ? "Nothing more is" : "Nothing is")} worth a look${open.length < unsure.length ? `, ${unsure.length - open.length} checked` : ""}`;
   $("next-unsure").hidden = $("right").hidden = !open.length;
   const entry = (item) => {
-    const button = make("button", { type: "button", textContent: `${clock(timeOf(item.frame))}  ${item.text}` });
+    const button = make("button", { type: "button", textContent: `${clock(markOf(item.frame))}  ${item.text}` });
     button.className = checked.has(item.key) ? "checked" : seen.has(item.key) ? "seen" : "";
     button.addEventListener("click", () => look(item));
     const row = make("li", {}, button);
@@ -788,7 +791,7 @@ function look(item) {
   goTo(item.frame);
   drawUnsure();
   $("unsure-rows").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
-  say(`${clock(timeOf(item.frame))}: ${item.text}`);
+  say(`${clock(markOf(item.frame))}: ${item.text}`);
 }
 
 function nextUnsure() { // what has not been looked at first, then once more what was not checked
@@ -862,14 +865,14 @@ function label(name) { // from here to the end of the segment it is this class
   // Of one class with its neighbours it is one segment.
   if (at + 1 < rows.length && rows[at + 1][1] === name) rows.splice(at + 1, 1);
   if (at > 0 && rows[at - 1][1] === name) rows.splice(at, 1);
-  change(rows, `${name ?? "No label"} from ${clock(timeOf(Math.max(frame, first)))}`);
+  change(rows, `${name ?? "No label"} from ${clock(markOf(Math.max(frame, first)))}`);
 }
 
 function split() {
   const index = segmentAt(frame);
   if (segments[index][0] === frame) return say("There is an edge already");
   if (segments[index][1] === null) return say("There is no label to split; press a class's number");
-  change([...segments.slice(0, index + 1), [frame, segments[index][1], null], ...segments.slice(index + 1)], `Split at ${clock(timeOf(frame))}`);
+  change([...segments.slice(0, index + 1), [frame, segments[index][1], null], ...segments.slice(index + 1)], `Split at ${clock(markOf(frame))}`);
 }
 
 function join() {
@@ -883,7 +886,7 @@ function moveEdge(index, to) { // returns whether it has moved
   const [low, high] = [segments[index - 1][0] + 1, endOf(index) - 1];
   const goal = clamp(to, low, high);
   if (goal === segments[index][0]) return false;
-  change(segments.map((row, i) => (i === index ? [goal, row[1], null] : row)), `Edge at ${clock(timeOf(goal))}`);
+  change(segments.map((row, i) => (i === index ? [goal, row[1], null] : row)), `Edge at ${clock(markOf(goal))}`);
   if (!playing) seek(goal);
   return true;
 }
