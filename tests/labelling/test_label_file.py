@@ -18,6 +18,7 @@ from vidclass.labelling.label_file import (
     check_segments,
     keep_backup,
     keep_others,
+    lost_text,
     open_labels,
     to_csv,
 )
@@ -196,3 +197,31 @@ def test_a_probability_with_many_digits_is_none():
     assert (
         as_probability(10**400) is None and as_probability(float("nan")) is None and as_probability(1) == 1.0
     )
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path):
+    for name in ("labels.csv", "labels.json"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(ValueError, match=f"{name}: not a plain file"):
+            open_labels(source_in(tmp_path), TABLE, None)
+        (tmp_path / name).unlink()
+
+
+def test_another_programs_json_is_left_alone_unless_it_is_named(tmp_path):
+    (tmp_path / "labels.json").write_text("{}")
+    assert open_labels(source_in(tmp_path), TABLE, None).segments == [Segment(0, None)]
+    with pytest.raises(ValueError, match="expected a result.json"):
+        open_labels(source_in(tmp_path), TABLE, str(tmp_path / "labels.json"))
+
+
+def test_a_results_segment_beyond_the_end_has_no_line(tmp_path):
+    segments = [{"start": 0, "end": 500, "class": "Ad"}]
+    (tmp_path / "r.json").write_text(json.dumps(result(segments=segments)))
+    with pytest.raises(ValueError, match="r.json: ends at 500.000 s"):
+        open_labels(source_in(tmp_path), TABLE, str(tmp_path / "r.json"))
+
+
+def test_labels_that_are_too_short_are_counted(tmp_path):
+    (tmp_path / "labels.csv").write_text("0,1,A\n1,1.001,B\n1.001,1.002,A\n2,3,B\n")
+    labels = open_labels(source_in(tmp_path), TABLE, None)
+    assert labels.lost == 2 and lost_text(2).startswith("2 labels shorter than half a frame are left out")

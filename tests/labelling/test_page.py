@@ -549,6 +549,11 @@ def test_the_command(page, tmp_path):
     assert "Ended. labels.csv: 1 labelled segment, 1 change saved" in output
     assert sorted(os.listdir(tmp_path)) == ["labels.csv", "match.mp4"]
     page.wait(lambda: "label.py has ended" in page.text("#saved"))
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143  # as of the other commands
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import socket
 
 import pytest
 from labelling import numbered, served
@@ -231,6 +232,34 @@ def test_classes_keep_their_order_and_colours(tmp_path):
         assert classes(running) == ["B", "C", "D"]
     with start(classes=("X", "D")) as running:
         assert classes(running) == ["X", "D", "C"]
+
+
+def test_a_recording_that_is_gone(tmp_path):
+    """The page is told in a line, and labels can still be saved."""
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "proxy").mkdir()
+    with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
+        (tmp_path / "match.mp4").unlink()
+        status, _, content = running.request("GET", "/video")
+        assert status == 410 and content.count(b"\n") == 1
+        assert running.request("GET", "/recording")[0] == 200
+        assert running.request("GET", "/shot/" + "1" * 5000)[0] == 400
+        running.session.claim("one", False)
+        body = {"page": "one", "version": 0, "segments": [[0, "B", None]]}
+        assert running.request("POST", "/segments", body=body)[0] == 200
+
+
+def test_half_a_request_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "HEAD_PATIENCE", 0.3)
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "proxy").mkdir()
+    with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
+        for sent in (b"", b"GET /"):
+            with socket.create_connection(("127.0.0.1", running.port), timeout=30) as stranger:
+                stranger.sendall(sent)
+                while stranger.recv(2**16):  # until it is closed
+                    pass
+        assert running.request("GET", "/recording")[0] == 200
 
 
 def test_use_for_training(tmp_path):

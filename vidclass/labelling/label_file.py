@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vidclass import atomic
+from vidclass.console import count
 from vidclass.dataset.cut_plan import Recording
 from vidclass.dataset.label_formats import decode, read_rows
 from vidclass.dataset.labels import Label, read_labels
@@ -39,6 +40,7 @@ class Labels:
     source: str | None  # the file that they were read from
     segments: list[Segment] = field(default_factory=lambda: [Segment(0, None)])
     windows: Windows | None = None
+    lost: int = 0  # labels that are too short to be seen
 
 
 def label_paths(recording: str, given: str | None) -> tuple[str, str | None, str | None]:
@@ -53,6 +55,9 @@ def label_paths(recording: str, given: str | None) -> tuple[str, str | None, str
     if given != path and not os.path.exists(given):
         raise FileNotFoundError(f"{given}: no such file")
     result = f"{stem}.json"
+    for name in (path, given, result):
+        if os.path.exists(name) and not os.path.isfile(name):  # a pipe could be waited for, for ever
+            raise ValueError(f"{name}: not a plain file; name one that labels can be saved in")
     source = next((name for name in (path, given) if os.path.exists(name)), None)
     return path, source, result if os.path.exists(result) else None
 
@@ -65,15 +70,35 @@ def open_labels(source: Recording, table: FrameTable, given: str | None) -> Labe
     probabilities: list[float | None] = []
     windows = None
     if result:
-        labels, probabilities, windows = read_result(result)
+        try:
+            labels, probabilities, windows = read_result(result)
+        except ValueError:
+            if given is not None:
+                raise
+            # Nobody named it: another program's.
     if opened and opened != result:
         labels = read_labels(opened, EDL_CLASS) if read_rows(opened, EDL_CLASS) else []
         _check_classes(labels, opened)
         known = read_probabilities(opened)
         probabilities = [known.get(label.line) for label in labels]
-    shown = opened or path
-    labels = check_end(check_start(labels, shown, source), shown, source)
-    return Labels(path, opened, as_segments(labels, probabilities, table), windows)
+    shown = opened or result or path
+    try:
+        labels = check_end(check_start(labels, shown, source), shown, source)
+    except ValueError as error:
+        raise ValueError(str(error).replace(", line 0:", ":")) from None  # JSON's have none
+    segments = as_segments(labels, probabilities, table)
+    return Labels(path, opened, segments, windows, len(labels) - sum(named(one) for one in segments))
+
+
+def named(segment: Segment) -> bool:
+    """Whether a segment has a label."""
+    return segment.class_name is not None
+
+
+def lost_text(lost: int) -> str:
+    """What is said of labels that are shorter than half a frame, of which no segment can be made."""
+    verb = "is" if lost == 1 else "are"
+    return f"{count(lost, 'label')} shorter than half a frame {verb} left out, and not saved again"
 
 
 def _check_classes(labels, path):

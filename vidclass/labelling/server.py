@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vidclass import cli
 from vidclass.dataset.options import CutOptions
@@ -26,6 +27,8 @@ PAGE = os.path.join(os.path.dirname(__file__), "page")
 KINDS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 MAX_BODY = 2**23  # bytes of what a page sends: 50,000 segments
 PIECE_PATIENCE = 20  # seconds that a page waits for a piece of the proxy, before it asks again
+HEAD_PATIENCE = 10  # seconds that a connection may be open before its request has come
+MOST_CONNECTIONS = 400  # of 1024 files that a process may open
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -236,10 +239,47 @@ async def refuse(request: Request, error: Exception) -> Response:
     return to_json({"error": str(error)}, 400)
 
 
+async def gone(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"can't be read: {error}\n", 410)
+
+
+HANDLERS = {ValueError: refuse, OSError: gone, RuntimeError: gone}  # RuntimeError: FileResponse's
+
+
 def make_app(session: Session, token: str, port: int) -> ASGIApp:
     """The application, behind its Guard."""
-    app = Starlette(routes=Endpoints(session, token).routes(), exception_handlers={ValueError: refuse})
+    app = Starlette(routes=Endpoints(session, token).routes(), exception_handlers=HANDLERS)
     return Guard(app, token, port)
+
+
+class Patient(H11Protocol):
+    """Closes a connection on which no request has come after HEAD_PATIENCE seconds: half a request, from
+    whomever, would take the place of one."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._expect()
+        else:
+            self._hurry.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._hurry.cancel()
+        super().connection_lost(exc)
+
+    _hurry: Any = None
+
+    def _expect(self):
+        if self._hurry is None or self._hurry.cancelled():
+            self._hurry = self.loop.call_later(HEAD_PATIENCE, self._give_up)
+
+    def _give_up(self):
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
 
 def listen(port: int) -> socket.socket:
@@ -271,7 +311,8 @@ class Server:
             ws="none",
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=64,
+            http=Patient,
+            limit_concurrency=MOST_CONNECTIONS,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)

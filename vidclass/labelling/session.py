@@ -21,6 +21,7 @@ from vidclass.labelling.label_file import (
     keep_backup,
     keep_others,
     label_paths,
+    lost_text,
     open_labels,
     to_csv,
 )
@@ -70,6 +71,7 @@ class Session:
     def __post_init__(self):
         self.segments = self.labels.segments
         self.classes = self._first_classes()
+        self.playable = self.is_playable()  # now: later the recording may be gone
 
     def _first_classes(self):
         windows = self.labels.windows
@@ -98,7 +100,7 @@ class Session:
             "width": self.info.width,
             "height": self.info.height,
             "has_sound": self.has_sound,
-            "playable": self.is_playable(),
+            "playable": self.playable,
             "piece": SEGMENT,
             # In the order of their keys. Their colours go by the alphabet, as those of result.avi do.
             "classes": [*chosen, *sorted(self.classes - set(chosen))],
@@ -107,6 +109,7 @@ class Session:
             "forbidden": "".join(sorted(platform.FORBIDDEN_IN_NAMES)),
             "palette": [color(number) for number in range(PALETTE)],
             "windows": windows and vars(windows),
+            "lost": lost_text(self.labels.lost) if self.labels.lost else None,
             "segments": self.segments,
             "version": self.version,
         }
@@ -220,6 +223,8 @@ def only_session(path: str) -> Iterator[None]:
     lock = os.path.join(folder, f".{name}.lock")
     try:
         held = locks.take(lock)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such folder") from None
     except BlockingIOError:
         raise RuntimeError(f"{path}: another label.py has it open; use its page, or end it") from None
     except locks.Unsupported:

@@ -1198,6 +1198,7 @@ async function start() {
   $("mute").hidden = !facts.has_sound;
   $("whole").classList.toggle("with-curves", Boolean(facts.windows));
   showSaved(facts.opened ? `Opened ${facts.opened}` : `Will be saved in ${facts.file}`);
+  if (facts.lost) showProblem(`${facts.file}: ${facts.lost}.`);
   await claim(false);
   listen();
   redraw();
