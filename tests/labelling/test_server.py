@@ -8,7 +8,7 @@ import pytest
 from labelling import numbered, served
 
 from vidclass.dataset.options import CutOptions
-from vidclass.labelling import server
+from vidclass.labelling import guard, server
 from vidclass.labelling.label_file import check_segments
 from vidclass.labelling.options import LabelOptions
 from vidclass.labelling.session import only_session
@@ -250,7 +250,7 @@ def test_a_recording_that_is_gone(tmp_path):
 
 
 def test_half_a_request_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "HEAD_PATIENCE", 0.3)
+    monkeypatch.setattr(guard, "HEAD_PATIENCE", 0.3)
     numbered(tmp_path / "match.mp4", *H264, seconds=2)
     (tmp_path / "proxy").mkdir()
     with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
