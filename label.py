@@ -9,9 +9,9 @@ Ctrl-C ends it.
 """
 
 import argparse
-import contextlib
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import webbrowser
@@ -53,13 +53,18 @@ def label(
         token = secrets.token_urlsafe(24)
         address = f"http://{server.HOST}:{listening.getsockname()[1]}/?token={token}"
         with session.opened(recording, labels_file, folder, options) as opened:
+            if lost := opened.labels.lost:
+                print(f"{path}: {label_file.lost_text(lost)}", file=sys.stderr)
             with server.Server(opened, token, listening) as running:
                 print(f"Label {recording} at {address}", flush=True)
                 print(f"Saved in {path} after each change. Ctrl-C ends it.", flush=True)
                 if options.browser:
                     webbrowser.open(address)
-                with contextlib.suppress(KeyboardInterrupt):
+                try:
                     running.wait()
+                except KeyboardInterrupt as stop:
+                    if stop.args not in ((), (signal.SIGINT,)):  # Ctrl-C is how it ends
+                        raise
             named = sum(segment.class_name is not None for segment in opened.segments)
             return LabelResult(path, named, opened.version)
 

@@ -256,7 +256,7 @@ def stoppable() -> Iterator[list[int]]:
         # A terminal that is closed sends several: they must not interrupt the tidying up. A second Ctrl-C
         # may.
         if len(stopped) == 1 or signum == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(signum)
 
     before = {}
     try:

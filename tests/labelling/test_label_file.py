@@ -1,6 +1,7 @@
 """Labels read and saved."""
 
 import json
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -10,10 +11,20 @@ from hypothesis import strategies as st
 
 from vidclass.dataset.cut_plan import Recording
 from vidclass.dataset.labels import read_labels
+from vidclass.errors import UsageError
 from vidclass.labelling.frame_table import FrameTable
-from vidclass.labelling.label_file import Segment, keep_backup, open_labels, to_csv
-from vidclass.labelling.results import read_result
-from vidclass.labelling.session import check_segments
+from vidclass.labelling.label_file import (
+    Segment,
+    check_segments,
+    keep_backup,
+    keep_others,
+    lost_text,
+    open_labels,
+    to_csv,
+)
+from vidclass.labelling.options import LabelOptions
+from vidclass.labelling.results import as_probability, read_result
+from vidclass.labelling.watched import Watched
 
 FPS = Fraction(30000, 1001)
 FRAMES = 3000
@@ -111,6 +122,15 @@ def test_labels_of_a_longer_recording_are_refused(tmp_path):
         result(segments=[{"start": 0, "end": 5, "class": "Ad"}, {"start": 4, "end": 6, "class": "Ad"}]),
         result(segments=[{"start": 0, "end": 5, "class": "/etc"}]),
         result(segments=5),
+        result(segments=[{"start": 0, "end": 5, "class": "A\x0bB"}]),
+        result(segments=[{"start": 0, "end": 5, "class": "A "}]),
+        result(
+            segments=[
+                {"start": 0, "end": 5, "class": "Ad"},
+                {"start": 0, "end": 5, "class": "Ad", "probability": 1},
+            ]
+        ),
+        result(windows=[{"start": 0, "end": 1, "probabilities": {"Ad": 10**400, "Football": 0}}]),
         result(windows=[{"start": 0, "end": 1, "probabilities": {"Ad": 2, "Football": 0}}]),
         result(windows=[{"start": 0, "end": 1, "probabilities": {"Ad": 1}}]),
         result(windows=[{"start": 0, "end": 1, "probabilities": "Ad"}]),
@@ -137,3 +157,71 @@ def test_the_backup_is_a_copy(tmp_path):
     path.write_text("0,1,A\n")
     keep_backup(str(path))
     assert (tmp_path / "labels.csv.bak").read_text() == "0,1,A\n" and path.exists()
+
+
+def test_copies_of_what_others_wrote_have_names_of_their_own(tmp_path):
+    path = tmp_path / "labels.csv"
+    assert keep_others(str(path)) is None
+    for content in ("one", "two", "three"):
+        path.write_text(content)
+        keep_others(str(path))
+    copies = tmp_path.glob("labels.csv.bak-*")
+    assert sorted(copy.read_text() for copy in copies) == ["one", "three", "two"]
+
+
+def test_a_change_by_another_program_is_noticed(tmp_path):
+    path = tmp_path / "labels.csv"
+    watched = Watched(str(path))
+    assert not watched.is_other()
+    path.write_text("0,1,A\n")
+    assert watched.is_other()
+    watched.note()
+    os.utime(path, (1, 1))  # the same again, as a program that copies files writes it
+    assert not watched.is_other()
+    path.write_text("0,1,B\n")  # as long as before
+    assert watched.is_other()
+    path.unlink()
+    assert not watched.is_other()  # nothing can be lost
+
+
+def test_a_class_that_could_not_be_saved_is_not_opened(tmp_path):
+    (tmp_path / "labels.csv").write_text("0,1,A\n1,2,A\x1b[31mB\n")
+    with pytest.raises(ValueError, match="labels.csv, line 2: .*can't be a class"):
+        open_labels(source_in(tmp_path), TABLE, None)
+    for name in ("a\tb", "a\x1bb"):
+        with pytest.raises(UsageError, match="--classes: .*can't be a class"):
+            LabelOptions(classes=(name,))
+
+
+def test_a_probability_with_many_digits_is_none():
+    assert (
+        as_probability(10**400) is None and as_probability(float("nan")) is None and as_probability(1) == 1.0
+    )
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path):
+    for name in ("labels.csv", "labels.json"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(ValueError, match=f"{name}: not a plain file"):
+            open_labels(source_in(tmp_path), TABLE, None)
+        (tmp_path / name).unlink()
+
+
+def test_another_programs_json_is_left_alone_unless_it_is_named(tmp_path):
+    (tmp_path / "labels.json").write_text("{}")
+    assert open_labels(source_in(tmp_path), TABLE, None).segments == [Segment(0, None)]
+    with pytest.raises(ValueError, match="expected a result.json"):
+        open_labels(source_in(tmp_path), TABLE, str(tmp_path / "labels.json"))
+
+
+def test_a_results_segment_beyond_the_end_has_no_line(tmp_path):
+    segments = [{"start": 0, "end": 500, "class": "Ad"}]
+    (tmp_path / "r.json").write_text(json.dumps(result(segments=segments)))
+    with pytest.raises(ValueError, match="r.json: ends at 500.000 s"):
+        open_labels(source_in(tmp_path), TABLE, str(tmp_path / "r.json"))
+
+
+def test_labels_that_are_too_short_are_counted(tmp_path):
+    (tmp_path / "labels.csv").write_text("0,1,A\n1,1.001,B\n1.001,1.002,A\n2,3,B\n")
+    labels = open_labels(source_in(tmp_path), TABLE, None)
+    assert labels.lost == 2 and lost_text(2).startswith("2 labels shorter than half a frame are left out")

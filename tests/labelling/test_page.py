@@ -20,6 +20,7 @@ from labelling import BITS, numbered, served
 from test_frame_table import shown
 
 import cut_clips
+from vidclass.colors import color
 from vidclass.dataset.labels import read_labels
 from vidclass.dataset.options import CutOptions
 from vidclass.labelling.options import LabelOptions
@@ -77,6 +78,9 @@ class Page:
 
     def text(self, selector):
         return self.run("return document.querySelector(arguments[0]).innerText", selector)
+
+    def is_there(self, selector):
+        return self.driver.find_element("css selector", selector).is_displayed()
 
     def click(self, selector):
         self.driver.find_element("css selector", selector).click()
@@ -205,9 +209,14 @@ def test_moving_splitting_joining_undoing(page, serve, tmp_path):
     page.press("u", "u")
     assert labels() == [(0, "A"), (20, "A"), (51, "B")]
     page.open(running.address)  # reloaded
+    assert page.shown() == (20, 20)  # where it was
     page.press("u")
     assert labels() == [(0, "A"), (51, "B")]
     page.press("r", "r", "r")
+    assert labels() == [(0, "A")]
+    page.press(Keys.CONTROL + "z" + Keys.NULL, Keys.CONTROL + "z" + Keys.NULL)
+    assert labels() == [(0, "A"), (20, "A"), (51, "B")]
+    page.press(Keys.CONTROL + "y" + Keys.NULL, Keys.CONTROL + Keys.SHIFT + "z" + Keys.NULL)
     assert labels() == [(0, "A")]
     page.go_to(75)
     page.press("0")
@@ -218,6 +227,49 @@ def test_moving_splitting_joining_undoing(page, serve, tmp_path):
     page.press("3")
     assert labels() == [(0, "A"), (75, "Third, <b>")]
     assert (tmp_path / "labels.csv.bak").read_text() == "0,2,A\n2,4,B\n"
+
+
+CLASSES = """return [...document.querySelectorAll("#classes button[data-name]:not([data-none])")].map(
+  (button) => [button.dataset.name, getComputedStyle(button.querySelector(".chip")).backgroundColor]);"""
+
+
+def test_classes_keep_their_keys_and_colours(page, serve, tmp_path):
+    """A new one takes its place in the alphabet at once, where it is when the page is loaded again. The
+    colours are those of result.avi."""
+    recording = numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "labels.csv").write_text("0,1,Match\n1,2,Break\n")
+    running = serve(recording)
+    page.open(running.address)
+    for name in ("Interview", "Advert"):
+        page.click("#new-name")
+        page.press(name, Keys.ENTER)
+    page.press("1")
+    page.saved()
+    names = ["Advert", "Break", "Interview", "Match"]
+    expected = [[name, f"rgb{color(number)}"] for number, name in enumerate(names)]
+    assert page.run(CLASSES) == expected
+    page.open(running.address)
+    assert page.run(CLASSES) == expected
+    assert saved_labels(tmp_path / "labels.csv") == [(0, "Advert"), (25, "Break")]
+
+
+def test_what_can_not_be_a_class(page, serve, tmp_path):
+    """It is said beside the field. And the lower strip can show more, or less."""
+    page.open(serve(numbered(tmp_path / "match.mp4", *H264, seconds=2)).address)
+    before = page.run(CLASSES)
+    for name, problem in {"a/b": "slash", ".a": "dot", "ä" * 150: "too long"}.items():
+        page.click("#new-name")
+        page.press(name, Keys.ENTER)
+        assert problem in page.text("#new-problem")
+        page.run("document.getElementById('new-name').value = ''")
+    page.press("A")
+    assert not page.is_there("#new-problem")
+    page.press(Keys.ENTER)
+    assert [name for name, _ in page.run(CLASSES)] == [*(name for name, _ in before), "A"]
+    page.press("-")
+    assert page.text("#zoom") == "2 min"
+    page.press("+", "+", "+", "+", "+", "+")
+    assert page.text("#zoom") == "10 s"
 
 
 def result_of(recording, frames):
@@ -237,7 +289,8 @@ def result_of(recording, frames):
 def test_correcting_a_result(page, serve, tmp_path):
     recording = numbered(tmp_path / "match.mp4", *H264, seconds=4)
     (tmp_path / "result.json").write_text(json.dumps(result_of(recording, 100)))
-    page.open(serve(recording, tmp_path / "result.json").address)
+    running = serve(recording, tmp_path / "result.json")
+    page.open(running.address)
     looked_at = []
     for _ in range(5):
         page.press("n")
@@ -249,6 +302,14 @@ def test_correcting_a_result(page, serve, tmp_path):
         "0:02.000 B only 0.65",
         "0:00.000 A only 0.70",
     ]
+    page.press("1")  # it is A: right
+    assert page.text("#unsure-note") == "4 worth a look, 1 checked"
+    assert "moments of B" in page.text("#unsure-rows li[aria-current]")  # once more, as it was not checked
+    page.click("#right")
+    assert page.text("#unsure-note") == "3 worth a look, 2 checked"
+    page.open(running.address)
+    page.click("#tab-unsure")
+    assert page.text("#unsure-note") == "3 worth a look, 2 checked"
     page.click("#tab-segments")
     assert page.text("#rows").split() == "0:00.000 0:02.000 A 0.70 0:02.000 0:04.000 B 0.65".split()
     page.go_to(25)
@@ -297,7 +358,7 @@ def recordings(tmp_path_factory):
 )
 def test_the_video_shows_the_frame_that_is_named(page, serve, recordings, tmp_path, name, way):
     numbers = shown(recordings / name)
-    page.open(serve(recordings / name, tmp_path / "labels.csv").address)
+    page.open(serve(recordings / name, tmp_path / "labels.csv", classes=("A",)).address)
     assert page.run("return document.body.dataset.ready") in way.split(" or ")
     for keys in (
         [],
@@ -311,6 +372,11 @@ def test_the_video_shows_the_frame_that_is_named(page, serve, recordings, tmp_pa
         number, frame = page.shown()
         assert number == numbers[frame], keys
     assert frame == 0
+    page.press(Keys.ARROW_RIGHT, "1")
+    page.saved()
+    start = read_labels(tmp_path / "labels.csv")[0].start  # what the page shows is what is saved
+    assert page.text("#clock") == f"0:{start:06.3f}"
+    page.press("u", Keys.HOME)
     page.press("l")  # twice as fast
     page.wait(lambda: page.frame > len(numbers) // 6)
     page.press(" ")
@@ -320,12 +386,13 @@ def test_the_video_shows_the_frame_that_is_named(page, serve, recordings, tmp_pa
 
 
 def test_snapping_to_cuts(page, serve, tmp_path):
-    """Three shots of plain colour; an edge 5 frames late goes to where the second begins, then the third."""
-    colors = (f"-f lavfi -i color={name}:size=160x96:rate=25:duration=2" for name in ("red", "blue", "white"))
-    ffmpeg(*colors, "-filter_complex concat=n=3", *H264[:8], tmp_path / "match.mp4")
+    """Four shots of plain colour; an edge 5 frames late goes to where the second begins, then the third."""
+    shots = {"red": 2, "blue": 1, "white": 1, "green": 2}
+    colors = (f"-f lavfi -i color={name}:size=160x96:rate=25:duration={s}" for name, s in shots.items())
+    ffmpeg(*colors, "-filter_complex concat=n=4", *H264[:8], tmp_path / "match.mp4")
     page.open(serve(tmp_path / "match.mp4", classes=("A", "B")).address)
     page.wait(lambda: page.run("return document.getElementById('search').dataset.done") == "true")
-    assert page.text("#search-text") == "2 cuts found"
+    assert page.text("#search-text") == "3 cuts found"
     page.press("1")
     page.go_to(55)
     page.press("2", "s")
@@ -333,7 +400,12 @@ def test_snapping_to_cuts(page, serve, tmp_path):
     assert saved_labels(tmp_path / "labels.csv") == [(0, "A"), (50, "B")]
     page.press("s")
     page.saved()
-    assert saved_labels(tmp_path / "labels.csv") == [(0, "A"), (100, "B")]
+    assert saved_labels(tmp_path / "labels.csv") == [(0, "A"), (75, "B")]
+    page.press(Keys.BACKSPACE)
+    page.go_to(70)
+    page.press("2", "s")  # 20 frames late for the second shot, 5 early for the third
+    page.saved()
+    assert saved_labels(tmp_path / "labels.csv") == [(0, "A"), (50, "B")]
     page.press(Keys.HOME, Keys.SHIFT + Keys.ARROW_DOWN)
     assert page.frame == 50
 
@@ -362,6 +434,30 @@ def test_a_second_page_is_told(page, serve, tmp_path):
             page.driver.switch_to.window(handle)
             page.driver.close()
         page.driver.switch_to.window(first)
+
+
+def test_another_program_changes_the_labels(page, serve, tmp_path):
+    recording = numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    path = tmp_path / "labels.csv"
+    page.open(serve(recording, classes=("A", "B")).address)
+    path.write_text("0,1,B\n")
+    page.press("1")
+    page.wait(lambda: page.is_there("#changed") and page.text("#saved") == "Not saved")
+    assert "was changed by another program" in page.text("#changed")
+    assert path.read_text() == "0,1,B\n"
+    page.click("#save-mine")
+    page.saved()
+    assert saved_labels(path) == [(0, "A")] and not page.is_there("#changed")
+    (copy,) = tmp_path.glob("labels.csv.bak-*")
+    assert copy.read_text() == "0,1,B\n" and str(copy) in page.text("#saved")
+    path.write_text("0,1,C\n")
+    page.wait(lambda: page.is_there("#changed"))  # also if nothing is changed here
+    page.click("#load-theirs")
+    page.wait(lambda: page.text("#saved").startswith("Opened"))
+    assert "C" in page.text("#rows") and not page.is_there("#changed")
+    page.press("u")
+    page.saved()
+    assert saved_labels(path) == [(0, "A")]
 
 
 class Elsewhere(http.server.BaseHTTPRequestHandler):
@@ -418,6 +514,13 @@ def test_use_for_training(page, serve, tmp_path):
     page.click("#training-open")
     page.wait(lambda: "cut_clips.py" in page.text("#commands"))
     assert page.text("#training-rows").split() == ["A", "1", "1", "0", "B", "1", "1", "0"]
+    assert "A: no clips to test on" in page.text("#training-notes")
+    page.click("#clip-seconds")
+    page.press(Keys.BACKSPACE)
+    page.wait(lambda: "is a number of seconds" in page.text("#training-problem"))
+    assert not page.is_there("#commands") and not page.is_there("#training-table")
+    page.press("2")
+    page.wait(lambda: "--seconds 2" in page.text("#commands"))
     page.press(Keys.ESCAPE)
 
 
@@ -446,6 +549,11 @@ def test_the_command(page, tmp_path):
     assert "Ended. labels.csv: 1 labelled segment, 1 change saved" in output
     assert sorted(os.listdir(tmp_path)) == ["labels.csv", "match.mp4"]
     page.wait(lambda: "label.py has ended" in page.text("#saved"))
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143  # as of the other commands
 
 
 @pytest.mark.slow

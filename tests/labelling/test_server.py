@@ -1,12 +1,18 @@
 """The labelling page's server: what it answers, and to whom."""
 
 import json
+import shlex
+import socket
 
 import pytest
 from labelling import numbered, served
 
-from vidclass.labelling import server
-from vidclass.labelling.session import check_segments, only_session
+from vidclass.dataset.options import CutOptions
+from vidclass.labelling import guard, server
+from vidclass.labelling.label_file import check_segments
+from vidclass.labelling.options import LabelOptions
+from vidclass.labelling.session import only_session
+from vidclass.labelling.training import Features, commands, find_features
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
@@ -147,7 +153,7 @@ def test_saving(tmp_path):
 
         assert save("one", 0, [0, "B", None])[0] == 409  # before it claimed them
         assert claim("one") and not claim("two") and claim("one")
-        assert save("one", 0, [0, "B", None], [10, "A", 0.25]) == (200, {"version": 1})
+        assert save("one", 0, [0, "B", None], [10, "A", 0.25]) == (200, {"version": 1, "kept": None})
         saved = "start,end,class,probability\n0.000000,0.400000,B,\n0.400000,2.000000,A,0.2500\n"
         assert (tmp_path / "labels.csv").read_text() == saved
         assert save("two", 1, [0, "B", None])[0] == 409
@@ -155,7 +161,7 @@ def test_saving(tmp_path):
         status, content = save("one", 1, [0, "B", None])
         assert status == 409 and "another page" in content["error"]
         assert save("two", 0, [0, "B", None])[0] == 409  # it shows an earlier state
-        assert save("two", 1, [0, None, None], [10, "C", None]) == (200, {"version": 2})
+        assert save("two", 1, [0, None, None], [10, "C", None]) == (200, {"version": 2, "kept": None})
         assert (tmp_path / "labels.csv").read_text() == "start,end,class\n0.400000,2.000000,C\n"
         assert (tmp_path / "labels.csv.bak").read_text() == "0,1,A\n"  # before the session
         running.request("POST", "/release", body={"page": "two"})
@@ -164,6 +170,96 @@ def test_saving(tmp_path):
         (tmp_path / "labels.csv").mkdir()  # can't be written
         status, content = save("three", 2, [0, "B", None])
         assert status == 507 and "labels.csv" in content["error"]
+
+
+def test_what_another_program_wrote_is_not_overwritten(tmp_path):
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    path = tmp_path / "labels.csv"
+    path.write_text("0,1,A\n")
+    (tmp_path / "proxy").mkdir()
+    with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
+
+        def post(name, version, **sent):
+            body = {"page": "one", "version": version, **sent}
+            status, _, content = running.request("POST", f"/{name}", body=body)
+            return status, json.loads(content)
+
+        def is_other():
+            return json.loads(running.request("GET", "/progress")[2])["is_other"]
+
+        running.session.claim("one", False)
+        mine = [[0, "B", None]]
+        assert not is_other()
+        path.write_text("0,1,C\n")
+        assert is_other()
+        status, answer = post("segments", 0, segments=mine)
+        assert status == 409 and answer["is_other"] and "another program" in answer["error"]
+        assert path.read_text() == "0,1,C\n"
+        status, answer = post("segments", 0, segments=mine, over=True)
+        assert status == 200 and open(answer["kept"]).read() == "0,1,C\n"
+        assert path.read_text() == "start,end,class\n0.000000,2.000000,B\n" and not is_other()
+        path.write_text("0,1,A\n1,x,B\n")
+        assert post("load", 1)[0] == 400 and is_other()  # nothing is lost
+        path.write_text("0,1,D\n")
+        assert post("load", 1) == (200, {}) and not is_other()
+        facts = json.loads(running.request("GET", "/recording")[2])
+        assert facts["segments"] == [[0, "D", None], [25, None, None]] and facts["version"] == 2
+        assert post("segments", 2, segments=mine)[0] == 200
+        assert running.request("POST", "/load", body={"page": "two", "version": 3})[0] == 409
+
+
+def test_classes_keep_their_order_and_colours(tmp_path):
+    """Also when the page is loaded again, and when label.py is started again."""
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "proxy").mkdir()
+    (tmp_path / "data" / "train" / "D").mkdir(parents=True)
+    (tmp_path / "data" / "train" / "B").mkdir()
+    data_dir = str(tmp_path / "data")
+
+    def classes(running):
+        return json.loads(running.request("GET", "/recording")[2])["classes"]
+
+    def start(**options):
+        options = LabelOptions(browser=False, data_dir=data_dir, **options)
+        return served(tmp_path / "match.mp4", options=options, folder=tmp_path / "proxy")
+
+    with start() as running:
+        assert classes(running) == ["B", "D"]
+        running.session.claim("one", False)
+        running.session.save("one", 0, [[0, "D", None], [9, "C", None]])
+        assert classes(running) == ["B", "C", "D"]
+    with start() as running:
+        assert classes(running) == ["B", "C", "D"]
+    with start(classes=("X", "D")) as running:
+        assert classes(running) == ["X", "D", "C"]
+
+
+def test_a_recording_that_is_gone(tmp_path):
+    """The page is told in a line, and labels can still be saved."""
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "proxy").mkdir()
+    with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
+        (tmp_path / "match.mp4").unlink()
+        status, _, content = running.request("GET", "/video")
+        assert status == 410 and content.count(b"\n") == 1
+        assert running.request("GET", "/recording")[0] == 200
+        assert running.request("GET", "/shot/" + "1" * 5000)[0] == 400
+        running.session.claim("one", False)
+        body = {"page": "one", "version": 0, "segments": [[0, "B", None]]}
+        assert running.request("POST", "/segments", body=body)[0] == 200
+
+
+def test_half_a_request_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "HEAD_PATIENCE", 0.3)
+    numbered(tmp_path / "match.mp4", *H264, seconds=2)
+    (tmp_path / "proxy").mkdir()
+    with served(tmp_path / "match.mp4", folder=tmp_path / "proxy") as running:
+        for sent in (b"", b"GET /"):
+            with socket.create_connection(("127.0.0.1", running.port), timeout=30) as stranger:
+                stranger.sendall(sent)
+                while stranger.recv(2**16):  # until it is closed
+                    pass
+        assert running.request("GET", "/recording")[0] == 200
 
 
 def test_use_for_training(tmp_path):
@@ -177,10 +273,28 @@ def test_use_for_training(tmp_path):
             ("B", 2),
         ]
         assert found["commands"][0].endswith("labels.csv --seconds 1") and found["problem"] is None
+        assert found["commands"][3].startswith("python train.py 40 2 299 299")
+        assert [note.split(";")[0] for note in found["notes"]] == [
+            "A: no clips to test on",
+            "B: no clips to test on",
+        ]
         found = json.loads(running.request("GET", "/training?seconds=3")[2])
-        assert "class B would get no clip" in found["problem"]
+        assert "class B would get no clip" in found["problem"] and not found["commands"]
         for seconds in ("x", "-1", "0", "1/0", "nan", "1e999999999"):
             assert running.request("GET", f"/training?seconds={seconds}")[0] == 400
+
+
+def test_the_commands_go_by_the_datasets_sequences(tmp_path):
+    assert find_features(str(tmp_path), None, None) == Features()
+    folder = tmp_path / "sequences" / "144x176-random-int8" / "train" / "A"
+    folder.mkdir(parents=True)
+    for name in ("one-20", "two-20", "three-40"):
+        (folder / f"{name}-features.npy").touch()
+    features = find_features(str(tmp_path), None, None)
+    options = CutOptions(seconds=2, data_dir=str(tmp_path))
+    line = commands("a.mp4", "labels.csv", options, 3, features)[3]
+    expected = "python train.py 20 3 144 176 --weights random --precision int8 --data-dir"
+    assert line == f"{expected} {shlex.quote(str(tmp_path))}"
 
 
 def test_two_sessions_on_one_file(tmp_path):

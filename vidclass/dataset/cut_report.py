@@ -41,15 +41,25 @@ def print_class(class_name: str, plan: CutPlan, data_dir: str) -> None:
         f"{class_name}: {count(counts['train'], 'clip')} to train on, {counts['test']} to test on, "
         f"of {count(stretches, 'stretch')}"
     )
+    for line in missing_splits(class_name, plan, data_dir):
+        print(line, file=sys.stderr)
+
+
+def missing_splits(class_name: str, plan: CutPlan, data_dir: str) -> list[str]:
+    """What to do about each split that has no clip of a class."""
+    own = [cut for cut in plan.cuts if cut.class_name == class_name]
+    stretches = len({cut.label_start for cut in own})
     cures = {"test": "label more stretches, or give a greater --test-split", "train": "label more stretches"}
+    lines = []
     for split, cure in cures.items():
-        if not counts[split] and not has_others(data_dir, split, class_name, [*plan.earlier, *plan.cuts]):
+        has_own = any(cut.split == split for cut in own)
+        if not has_own and not has_others(data_dir, split, class_name, [*plan.earlier, *plan.cuts]):
             again = ", or --redraw the splits" if stretches > 1 and plan.earlier else ""
-            print(
+            lines.append(
                 f"{class_name}: no clips to {split} on; {cure}{again}, or put clips of another "
-                f"recording into {os.path.join(data_dir, split, class_name)}",
-                file=sys.stderr,
+                f"recording into {os.path.join(data_dir, split, class_name)}"
             )
+    return lines
 
 
 def print_gone(plan: CutPlan, dry_run: bool) -> None:

@@ -1,9 +1,11 @@
 """What label.py may be told."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from vidclass.dataset.labels import check_class
 from vidclass.errors import UsageError, check_count, check_names
+from vidclass.text import one_line
 from vidclass.video.limits import VideoLimits
 
 
@@ -24,9 +26,18 @@ class LabelOptions:
         check_names("--classes", self.classes)
         for name in self.classes:
             try:
-                check_class(name)
+                check_typed(name)
             except ValueError as error:
                 raise UsageError(f"--classes: {error}") from None
         check_count("--port", self.port, least=0)
         if self.port > 65535:
             raise UsageError(f"--port {self.port}: ports end at 65535")
+
+
+def check_typed(name: Any) -> None:
+    """Raises ValueError unless a person may have typed this as a class."""
+    if not isinstance(name, str):
+        raise ValueError("a class is text")
+    check_class(name)
+    if name != name.strip() or one_line(name) != name:
+        raise ValueError(f"{name[:50]!r} can't be a class: it has blanks at its ends, or more than text")

@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from vidclass.dataset.labels import Label, check_class
+from vidclass.dataset.labels import Label
+from vidclass.labelling.options import check_typed
 
 MAX_BYTES = 2**26  # of a file: 100 hours of the demo's windows
 MAX_CLASSES = 4096
@@ -36,7 +37,7 @@ def read_result(path: str | os.PathLike) -> tuple[list[Label], list[float | None
         except (ValueError, RecursionError):
             raise ValueError("not JSON") from None
         classes = _classes(found)
-        segments = sorted(_segment(item) for item in _items(found, "segments"))
+        segments = sorted((_segment(item) for item in _items(found, "segments")), key=lambda item: item[0])
         labels = [label for label, _ in segments]
         for before, label in zip(labels, labels[1:]):
             if label.start < before.end - 0.0015:  # both are rounded to milliseconds
@@ -72,9 +73,7 @@ def _classes(found: Any) -> list[str]:
 
 
 def _check_name(name: Any) -> None:
-    if not isinstance(name, str):
-        raise ValueError("a class in it is no text")
-    check_class(name)
+    check_typed(name)
 
 
 def _segment(item: dict) -> tuple[Label, float | None]:
@@ -90,7 +89,7 @@ def as_probability(value: Any) -> float | None:
     """A number from 0 to 1, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= 1 else None
+    return float(value) if 0 <= value <= 1 else None  # an integer may be too long for float()
 
 
 def _windows(found: Any, classes: list[str]) -> Windows:

@@ -1,7 +1,6 @@
 """The labelling page's server: this recording and this label file to this machine's browser, nothing else."""
 
 import argparse
-import hmac
 import json
 import os
 import socket
@@ -14,70 +13,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from vidclass import cli
 from vidclass.dataset.options import CutOptions
-from vidclass.labelling.session import Conflict, Session
+from vidclass.labelling.guard import HOST, Guard, Patient
+from vidclass.labelling.session import ChangedElsewhere, Conflict, Session
 from vidclass.labelling.training import training_facts
 
-HOST = "127.0.0.1"
 PAGE = os.path.join(os.path.dirname(__file__), "page")
 KINDS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 MAX_BODY = 2**23  # bytes of what a page sends: 50,000 segments
 PIECE_PATIENCE = 20  # seconds that a page waits for a piece of the proxy, before it asks again
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-class Guard:
-    """Lets through only requests of our own page: to 127.0.0.1 or localhost by name (a name that was made to
-    point here is another, DNS rebinding), with the token, and from no other page."""
-
-    def __init__(self, app: ASGIApp, token: str, port: int):
-        self._app, self._token = app, token
-        self._hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._is_ours(Request(scope)):
-            await PlainTextResponse("Forbidden: open the address that label.py prints.\n", 403)(
-                scope, receive, send
-            )
-        else:
-            await self._app(scope, receive, _with_headers(send))
-
-    def _is_ours(self, request):
-        headers = request.headers
-        host = headers.get("host", "")
-        token = request.query_params.get("token", "")
-        origin = headers.get("origin")
-        if origin is None and request.method not in ("GET", "HEAD"):
-            return False
-        return (
-            host in self._hosts
-            and hmac.compare_digest(token.encode(errors="replace"), self._token.encode())
-            and origin in (None, f"http://{host}")
-            and headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-        )
-
-
-def _with_headers(send):
-    async def sending(message):
-        if message["type"] == "http.response.start":
-            kept = [(name, value) for name, value in message["headers"] if name.lower() != b"cache-control"]
-            extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-            message = {**message, "headers": [*kept, *extra]}
-        await send(message)
-
-    return sending
+MOST_CONNECTIONS = 400  # of 1024 files that a process may open
 
 
 def to_json(content: Any, status: int = 200) -> Response:
@@ -127,6 +75,7 @@ class Endpoints:
             Route("/claim", self.claim, methods=["POST"]),
             Route("/release", self.release, methods=["POST"]),
             Route("/segments", self.save, methods=["POST"]),
+            Route("/load", self.load, methods=["POST"]),
         ]
 
     def page(self, request: Request) -> Response:
@@ -180,6 +129,7 @@ class Endpoints:
                 "proxy_done": proxy.background.done,
                 "is_owner": session.is_owner(request.query_params.get("page", "")),
                 "version": session.version,
+                "is_other": session.is_other(),
             }
         )
 
@@ -187,10 +137,11 @@ class Endpoints:
         session = self._session
         try:
             seconds = cli.seconds(request.query_params.get("seconds", "3"))
+            features = session.features()
         except argparse.ArgumentTypeError as error:
             return PlainTextResponse(str(error), 400)
         options = CutOptions(seconds=seconds, data_dir=session.options.data_dir, dry_run=True)
-        return to_json(training_facts(session.source, session.labels.path, options))
+        return to_json(training_facts(session.source, session.labels.path, options, features))
 
     async def claim(self, request: Request) -> Response:
         sent = await body_of(request)
@@ -203,23 +154,46 @@ class Endpoints:
 
     async def save(self, request: Request) -> Response:
         sent = await body_of(request)
-        page, version = str(sent.get("page"))[:64], as_number(sent.get("version"))
-        try:
-            saved = await run_in_threadpool(self._session.save, page, version, sent.get("segments"))
-        except Conflict as error:
-            return to_json({"error": str(error)}, 409)
-        except OSError as error:
-            return to_json({"error": str(error)}, 507)
-        return to_json({"version": saved})
+
+        def work(page, version):
+            over = sent.get("over") is True
+            saved, kept = self._session.save(page, version, sent.get("segments"), over)
+            return {"version": saved, "kept": kept}
+
+        return await _changing(work, sent)
+
+    async def load(self, request: Request) -> Response:
+        """Takes what another program wrote to the label file."""
+        return await _changing(self._session.load, await body_of(request))
+
+
+async def _changing(work, sent):
+    """The answer of what changes the labels: work(page, version)."""
+    page, version = str(sent.get("page"))[:64], as_number(sent.get("version"))
+    try:
+        return to_json(await run_in_threadpool(work, page, version) or {})
+    except ChangedElsewhere as error:
+        return to_json({"error": str(error), "is_other": True}, 409)
+    except Conflict as error:
+        return to_json({"error": str(error)}, 409)
+    except OSError as error:
+        return to_json({"error": str(error)}, 507)
 
 
 async def refuse(request: Request, error: Exception) -> Response:
     return to_json({"error": str(error)}, 400)
 
 
+async def gone(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"can't be read: {error}\n", 410)
+
+
+HANDLERS = {ValueError: refuse, OSError: gone, RuntimeError: gone}  # RuntimeError: FileResponse's
+
+
 def make_app(session: Session, token: str, port: int) -> ASGIApp:
     """The application, behind its Guard."""
-    app = Starlette(routes=Endpoints(session, token).routes(), exception_handlers={ValueError: refuse})
+    app = Starlette(routes=Endpoints(session, token).routes(), exception_handlers=HANDLERS)
     return Guard(app, token, port)
 
 
@@ -252,7 +226,8 @@ class Server:
             ws="none",
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=64,
+            http=Patient,
+            limit_concurrency=MOST_CONNECTIONS,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)

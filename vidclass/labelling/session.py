@@ -8,29 +8,43 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from vidclass import atomic, locks
+from vidclass import atomic, locks, platform
 from vidclass.colors import color
 from vidclass.dataset.cut_plan import Recording
-from vidclass.dataset.labels import check_class
+from vidclass.dataset.labels import MOST_BYTES
 from vidclass.dataset.recording_labels import open_recording
 from vidclass.labelling.frame_table import FrameTable, read_frame_table
-from vidclass.labelling.label_file import Labels, Segment, keep_backup, open_labels, to_csv
-from vidclass.labelling.options import LabelOptions
+from vidclass.labelling.label_file import (
+    Labels,
+    Segment,
+    check_segments,
+    keep_backup,
+    keep_others,
+    label_paths,
+    lost_text,
+    open_labels,
+    to_csv,
+)
+from vidclass.labelling.options import LabelOptions, check_typed
 from vidclass.labelling.proxy import SEGMENT, Proxy
-from vidclass.labelling.results import as_probability
 from vidclass.labelling.shots import Shots
-from vidclass.labelling.training import dataset_classes
+from vidclass.labelling.training import Features, dataset_classes, find_features
+from vidclass.labelling.watched import Watched
 from vidclass.text import one_line
 from vidclass.video.probe import VideoInfo, audio_format, probe
 
-MOST_SEGMENTS = 50_000
-MOST_CLASSES = 200  # that a page may have
+MOST_CLASSES = 200  # that a page begins with, beside those of --classes
+PALETTE = 21  # colours, then they repeat
 PATIENCE = 15  # seconds without a word after which a page counts as closed
 PLAYABLE = (b"ftyp", b"\x1aE\xdf\xa3")  # MP4, Matroska and WebM: a browser may try
 
 
 class Conflict(Exception):
     """A page may not change the labels: another one does, or it shows an earlier state."""
+
+
+class ChangedElsewhere(Conflict):
+    """Another program has changed the label file since it was read or saved here."""
 
 
 @dataclass
@@ -40,7 +54,9 @@ class Session:
     source: Recording
     info: VideoInfo
     table: FrameTable
+    given: str | None  # the label file that the user named
     labels: Labels
+    file: Watched  # where they are saved
     options: LabelOptions
     has_sound: bool
     shots: Shots
@@ -55,21 +71,22 @@ class Session:
     def __post_init__(self):
         self.segments = self.labels.segments
         self.classes = self._first_classes()
+        self.playable = self.is_playable()  # now: later the recording may be gone
 
     def _first_classes(self):
         windows = self.labels.windows
-        named = {segment.class_name for segment in self.segments if segment.class_name is not None}
-        named |= set(windows.classes if windows else ())
-        known = list(dict.fromkeys([*self.options.classes, *sorted(named)]))
-        return (known or [name for name in dataset_classes(self.options.data_dir) if _is_text(name)])[
-            :MOST_CLASSES
-        ]
+        known = {segment.class_name for segment in self.segments if segment.class_name is not None}
+        known |= set(windows.classes if windows else ())
+        dataset = {name for name in dataset_classes(self.options.data_dir) if _is_text(name)}
+        # A dataset's other classes are offered too, also when some have been used before.
+        if not windows and not self.options.classes and (not known or known & dataset):
+            known |= dataset
+        return {*self.options.classes, *sorted(known)[:MOST_CLASSES]}
 
     def facts(self) -> dict[str, Any]:
         """What a page needs when it opens."""
         table, windows = self.table, self.labels.windows
-        # result.avi numbers the colours by the classes' alphabetical order.
-        ranks = {name: number for number, name in enumerate(sorted(self.classes))}
+        chosen = self.options.classes
         return {
             "recording": one_line(os.path.basename(self.source.path)),
             "file": one_line(self.labels.path),
@@ -77,19 +94,32 @@ class Session:
             "frames": table.frames,
             "fps": float(table.fps),
             "first": float(table.times[0]),
+            "first_mark": float(table.marks[0]) / 1e6,
             "regular": table.is_regular,
             "seconds": float(table.times[-1]),
             "width": self.info.width,
             "height": self.info.height,
             "has_sound": self.has_sound,
-            "playable": self.is_playable(),
+            "playable": self.playable,
             "piece": SEGMENT,
-            "classes": [{"name": name, "color": color(ranks[name])} for name in self.classes],
-            "palette": [color(number) for number in range(len(ranks), len(ranks) + 21)],
+            # In the order of their keys. Their colours go by the alphabet, as those of result.avi do.
+            "classes": [*chosen, *sorted(self.classes - set(chosen))],
+            "chosen": len(chosen),
+            "most_bytes": MOST_BYTES,
+            "forbidden": "".join(sorted(platform.FORBIDDEN_IN_NAMES)),
+            "palette": [color(number) for number in range(PALETTE)],
             "windows": windows and vars(windows),
+            "lost": lost_text(self.labels.lost) if self.labels.lost else None,
             "segments": self.segments,
             "version": self.version,
         }
+
+    def features(self) -> Features:
+        """What the commands to train say."""
+        options = self.options
+        with suppress(OSError, ValueError):  # the checkpoint may be gone since
+            return find_features(options.data_dir, options.checkpoint, options.weights)
+        return Features()
 
     def is_playable(self) -> bool:
         """Whether a browser may try to play the file itself, and count the same frames in it."""
@@ -125,24 +155,52 @@ class Session:
 
     # Labels
 
-    def save(self, page: str, version: int, rows: Any) -> int:
-        """Saves the segments that a page sends, whole or not at all. Returns the number of their version.
+    def is_other(self) -> bool:
+        """Whether another program has changed the label file; False also where that can't be found out."""
+        with suppress(OSError), self.lock:
+            return self.file.is_other()
+        return False
+
+    def save(self, page: str, version: int, rows: Any, over: bool = False) -> tuple[int, str | None]:
+        """Saves the segments that a page sends, whole or not at all. over: also over what another program
+        has written, of which a copy is kept. Returns (the number of their version, the copy's name or None).
         Raises Conflict, ValueError for what are no segments, OSError if they can't be written."""
         segments = check_segments(rows, self.table.frames)
+        path, kept = self.labels.path, None
         with self.lock:
-            if page != self.page:
-                raise Conflict("another page has taken over; reload this one")
-            if version != self.version:
-                raise Conflict("the labels were changed elsewhere; reload the page")
-            if not self.changed:
-                keep_backup(self.labels.path)
-                self.changed = True
-            atomic.write_text(self.labels.path, to_csv(segments, self.table))
-            self.segments, self.heard = segments, time.monotonic()
-            self.version += 1
-            for name in {segment.class_name for segment in segments} - {None, *self.classes}:
-                self.classes.append(str(name))
-            return self.version
+            self._check(page, version)
+            if self.file.is_other():
+                if not over:
+                    raise ChangedElsewhere(f"{one_line(path)} was changed by another program")
+                kept = keep_others(path)
+            elif not self.changed:
+                keep_backup(path)
+            atomic.write_text(path, to_csv(segments, self.table))
+            self.file.note()
+            self.changed = True
+            self._take(segments)
+            return self.version, kept and one_line(kept)
+
+    def load(self, page: str, version: int) -> None:
+        """Takes what the label file says now, instead of what a page has. Raises Conflict, and OSError or
+        ValueError, naming the file, if it can't be understood."""
+        with self.lock:
+            self._check(page, version)
+            file = Watched(self.labels.path)  # before it is read: what comes between is noticed
+            self.labels = open_labels(self.source, self.table, self.given)
+            self.file = file
+            self._take(self.labels.segments)
+
+    def _check(self, page, version):
+        if page != self.page:
+            raise Conflict("another page has taken over; reload this one")
+        if version != self.version:
+            raise Conflict("the labels were changed elsewhere; reload the page")
+
+    def _take(self, segments):
+        self.segments, self.heard = segments, time.monotonic()
+        self.version += 1
+        self.classes |= {str(segment.class_name) for segment in segments if segment.class_name is not None}
 
     def close(self) -> None:
         """Ends what goes on in the background."""
@@ -152,41 +210,9 @@ class Session:
 
 def _is_text(name):
     with suppress(ValueError):
-        check_class(name)
-        return one_line(name) == name == name.strip()
+        check_typed(name)
+        return True
     return False
-
-
-def check_segments(rows: Any, frames: int) -> list[Segment]:
-    """The Segments of a recording with so many frames that a page sends as [first, class or null, probability
-    or null]; neighbours of one class are one. Raises ValueError if they are none."""
-    if not isinstance(rows, list) or not 0 < len(rows) <= MOST_SEGMENTS:
-        raise ValueError("expected a list of segments")
-    segments: list[Segment] = []
-    at = 0
-    for row in rows:
-        if not isinstance(row, list) or len(row) != 3:
-            raise ValueError("a segment is [first frame, class, probability]")
-        first, name, probability = row
-        if not isinstance(first, int) or isinstance(first, bool) or not at <= first < frames:
-            raise ValueError("the first frames of segments rise, from 0 to the recording's last")
-        if not segments and first:
-            raise ValueError("the first segment begins with frame 0")
-        at = first + 1
-        if name is not None:
-            check_typed(name)
-        if not segments or segments[-1].class_name != name or name is not None:
-            segments.append(Segment(first, name, as_probability(probability)))
-    return segments
-
-
-def check_typed(name: Any) -> None:
-    """Raises ValueError unless a person may have typed this as a class."""
-    if not isinstance(name, str):
-        raise ValueError("a class is text")
-    check_class(name)
-    if name != name.strip() or one_line(name) != name:
-        raise ValueError(f"{name[:50]!r} can't be a class: it has blanks at its ends, or more than text")
 
 
 @contextmanager
@@ -197,6 +223,8 @@ def only_session(path: str) -> Iterator[None]:
     lock = os.path.join(folder, f".{name}.lock")
     try:
         held = locks.take(lock)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such folder") from None
     except BlockingIOError:
         raise RuntimeError(f"{path}: another label.py has it open; use its page, or end it") from None
     except locks.Unsupported:
@@ -217,10 +245,11 @@ def opened(recording: str, labels_file: str | None, folder: str, options: LabelO
     info = probe(recording, limits)
     source = open_recording(recording, limits)
     table = read_frame_table(source, limits)
+    file = Watched(label_paths(recording, labels_file)[0])  # before it is read: what comes between is noticed
     labels = open_labels(source, table, labels_file)
     has_sound = audio_format(recording, limits) is not None
     shots, proxy = Shots(recording, info, limits), Proxy(recording, has_sound, folder, limits)
-    session = Session(source, info, table, labels, options, has_sound, shots, proxy)
+    session = Session(source, info, table, labels_file, labels, file, options, has_sound, shots, proxy)
     shots.start()
     try:
         yield session

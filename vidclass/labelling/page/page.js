@@ -28,7 +28,7 @@ async function get(path, parameters) {
 async function post(path, content) {
   const answer = await fetch(address(path), { method: "POST", body: JSON.stringify({ page, ...content }) });
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw Object.assign(new Error(found.error || answer.statusText), { status: answer.status });
+  if (!answer.ok) throw Object.assign(new Error(found.error || answer.statusText), { status: answer.status, isOther: found.is_other });
   return found;
 }
 
@@ -37,6 +37,9 @@ async function post(path, content) {
 let facts, times, classes; // times: when each frame is shown, and the end; classes: [{name, color: [r, g, b]}]
 
 const timeOf = (frame) => (facts.regular ? facts.first + frame / facts.fps : times[frame]);
+
+// What the label file says for that: where the picture begins a little later than the recording, it is not the same.
+const markOf = (frame) => (facts.regular ? facts.first_mark + frame / facts.fps : times[frame]);
 
 function frameAt(seconds) { // the frame that is shown at a time
   if (facts.regular) return clamp(Math.floor((seconds - facts.first) * facts.fps + 1e-3), 0, facts.frames - 1);
@@ -162,26 +165,66 @@ function travel(from, to, word) { // undo, redo
 
 let saving = false, unsaved = false;
 
-async function save() {
+async function save(over = false) { // over: also over what another program has written
   unsaved = true;
   if (saving) return; // when that is done, what is newest then is saved
   saving = true;
   while (unsaved) {
     unsaved = false;
     try {
-      const sent = segments;
-      version = (await post("segments", { version, segments: sent })).version;
+      const saved = await post("segments", { version, segments, over });
+      version = saved.version;
+      over = false;
+      showChanged(false);
       if (unsaved) continue;
-      showSaved(`Saved in ${facts.file}`);
+      showSaved(saved.kept ? `Saved in ${facts.file}; what the other program wrote is in ${saved.kept}` : `Saved in ${facts.file}`);
       remember();
     } catch (error) {
       unsaved = true;
+      if (error.isOther) { showChanged(true); break; } // until the person says what is to be kept
       if (error.status === 409) { isOwner = false; showOther(error.message); break; }
       showSaved(`Not saved: ${error.status ? error.message : "label.py has ended"}`, true);
       await new Promise((wake) => setTimeout(wake, 2000));
     }
   }
   saving = false;
+}
+
+function showChanged(isOther) { // whether another program has changed the label file
+  if (isOther && $("changed").hidden) {
+    $("changed-text").textContent = `${facts.file} was changed by another program. Nothing is saved until you choose which is to be kept. Save mine: a copy of theirs is kept beside it. Load theirs: Undo brings yours back.`;
+  }
+  const isOver = !isOther && !$("changed").hidden && unsaved && !saving; // they have put it back
+  $("changed").hidden = !isOther || !isOwner;
+  if (isOver) save();
+  if (isOther && unsaved) showSaved("Not saved", true);
+}
+
+async function loadTheirs() {
+  const mine = segments, before = done;
+  try {
+    await post("load", { version });
+    takeFacts(await (await get("recording")).json());
+  } catch (error) {
+    return showSaved(`Not loaded: ${error.message}`, true);
+  }
+  unsaved = false;
+  done = [...before, mine].slice(-HISTORY);
+  showChanged(false);
+  redraw();
+  showSaved(`Opened ${facts.file}`);
+  remember();
+}
+
+// What a reloaded page still knows, of this label file only.
+const shelf = (name) => `${name} of ${facts.file}, ${facts.recording}`;
+
+function keep(name, content) {
+  try { sessionStorage.setItem(shelf(name), JSON.stringify(content)); } catch { /* no room: then not */ }
+}
+
+function kept(name) {
+  try { return JSON.parse(sessionStorage.getItem(shelf(name))); } catch { return null; }
 }
 
 function remember() { // so that a reloaded page can still undo
@@ -327,7 +370,7 @@ function showWaiting() {
   clearTimeout(showWaiting.timer);
   if (!waits) { $("waiting").hidden = true; return; }
   showWaiting.timer = setTimeout(() => {
-    const ready = proxy ? ` The preview is ready up to ${clock(timeOf(Math.min(progress.pieces * facts.piece, facts.frames)), 0)}.` : "";
+    const ready = proxy ? ` The preview is ready up to ${clock(markOf(Math.min(progress.pieces * facts.piece, facts.frames)), 0)}.` : "";
     $("waiting").textContent = `Getting there…${ready}`;
     $("waiting").hidden = video.readyState >= 3;
   }, 400);
@@ -432,7 +475,8 @@ function showProblem(text) { $("problem").textContent = text; $("problem").hidde
 
 let cuts = [], progress = { pieces: 0 };
 const pictures = new Map(); // {first frame of a shot: Image}
-const NEAR = 60; // seconds that the lower strip shows
+const ZOOMS = [10, 20, 30, 60, 120, 300]; // seconds that the lower strip may show
+let span = 60; // those that it shows
 const PICTURE_ROW = 62;
 
 function surface(canvas) { // a canvas at the screen's resolution: [context, width, height] in CSS pixels
@@ -499,9 +543,15 @@ function drawMark(context, x, height) {
 let nearFrom = null; // while an edge is dragged the strip stands still
 
 function nearRange() {
-  const length = Math.min(NEAR, facts.seconds - facts.first);
+  const length = Math.min(span, facts.seconds - facts.first);
   const from = nearFrom ?? clamp(timeOf(frame) - length / 2, facts.first, facts.seconds - length);
   return [from, from + length];
+}
+
+function zoom(step) {
+  span = ZOOMS[clamp(ZOOMS.indexOf(span) + step, 0, ZOOMS.length - 1)];
+  $("zoom").textContent = span < 120 ? `${span} s` : `${span / 60} min`;
+  requestDraw();
 }
 
 function pictureOf(first) {
@@ -546,7 +596,8 @@ function drawNear() {
   context.fillStyle = "#aab0ba";
   context.font = "11px system-ui, sans-serif";
   context.textBaseline = "alphabetic";
-  for (let second = Math.ceil(from / 10) * 10; second < to; second += 10) {
+  const step = [1, 2, 5, 10, 20, 60].find((one) => (one / (to - from)) * width >= 55) ?? 60;
+  for (let second = Math.ceil(from / step) * step; second < to; second += step) {
     context.fillRect(x(second), bottom + 2, 1, 4);
     context.fillText(clock(second, 0), x(second) + 3, height - 4);
   }
@@ -602,11 +653,11 @@ function requestDraw() {
 // ---- Lists
 
 let unsure = [], lastUnsure = null;
-const seen = new Set(); // keys of what was looked at
+let seen = new Set(), checked = new Set(); // keys of what was looked at, and of what a person found to be right
 let shownSegment = -1;
 
 function drawPosition() {
-  const seconds = timeOf(frame);
+  const seconds = markOf(frame);
   $("clock").textContent = clock(seconds);
   $("frame").textContent = `frame ${frame}`;
   $("position").dataset.frame = frame;
@@ -637,9 +688,9 @@ function showSegment(index) {
 
 function drawRows() {
   $("rows").replaceChildren(...segments.map(([first, name, probability], i) => {
-    const start = make("button", { type: "button", textContent: clock(timeOf(first)), title: `Go to frame ${first}` });
+    const start = make("button", { type: "button", textContent: clock(markOf(first)), title: `Go to frame ${first}` });
     const row = make("tr", {},
-      make("td", {}, start), make("td", { textContent: clock(timeOf(endOf(i))) }),
+      make("td", {}, start), make("td", { textContent: clock(markOf(endOf(i))) }),
       make("td", { title: name ?? "no label" }, chipOf(name), ` ${name ?? "–"}`),
       make("td", { textContent: probability === null ? "" : probability.toFixed(2) }));
     row.addEventListener("click", () => goTo(first));
@@ -670,13 +721,13 @@ function findUnsure() { // what is worth a look, the least sure first: {key, fra
   const found = [];
   segments.forEach(([first, name, probability], i) => {
     if (name !== null && probability !== null && probability < LEAST) {
-      found.push({ key: `s${first}`, frame: first, score: probability, text: `${name} only ${probability.toFixed(2)}` });
+      found.push({ key: `s${first} ${name}`, frame: first, score: probability, text: `${name} only ${probability.toFixed(2)}` });
     }
     const before = i ? segments[i - 1][1] : null;
     if (i && name !== null && before !== null && name !== before) {
       const margin = marginAt(first, before, name);
       if (margin !== null && margin < 0.6) {
-        found.push({ key: `c${first}`, frame: first, score: 0.5 + margin / 2, text: `cut ${before} → ${name}, both sides close` });
+        found.push({ key: `c${first} ${before} ${name}`, frame: first, score: 0.5 + margin / 2, text: `cut ${before} → ${name}, both sides close` });
       }
     }
   });
@@ -707,7 +758,8 @@ function findUnsureWindows(found) {
     const isLow = segments[index][2] !== null && segments[index][2] < CLOSE; // in the list as a whole
     if (score >= CLOSE || isLow) { run = null; return; }
     if (run && run.index === index) { run.score = Math.min(run.score, score); return; }
-    run = { key: `w${first}`, frame: first, score, text: "", name: segments[index][1], index };
+    const name = segments[index][1], at = Math.max(first, segments[index][0]);
+    run = { key: `w${at} ${name}`, frame: at, score, text: "", name, index };
     found.push(run);
   });
   for (const item of found) if (!item.text) item.text = `moments of ${item.name} at ${item.score.toFixed(2)}`;
@@ -715,34 +767,52 @@ function findUnsureWindows(found) {
 
 function drawUnsure() {
   unsure = findUnsure();
+  const open = unsure.filter((item) => !checked.has(item.key));
   const hasProbabilities = facts.windows || segments.some((row) => row[2] !== null);
   $("unsure-note").textContent = !hasProbabilities
     ? "These labels have no probabilities. Open a result.csv or result.json of clasify.py (--export csv,json) to walk through what it was least sure of."
-    : unsure.length ? `${unsure.length} worth a look` : "Nothing is worth a look.";
-  $("next-unsure").hidden = !unsure.length;
-  $("unsure-rows").replaceChildren(...unsure.map((item) => {
-    const button = make("button", { type: "button", textContent: `${clock(timeOf(item.frame))}  ${item.text}` });
-    if (seen.has(item.key)) button.className = "seen";
+    : `${open.length || (unsure.length ? "Nothing more is" : "Nothing is")} worth a look${open.length < unsure.length ? `, ${unsure.length - open.length} checked` : ""}`;
+  $("next-unsure").hidden = $("right").hidden = !open.length;
+  const entry = (item) => {
+    const button = make("button", { type: "button", textContent: `${clock(markOf(item.frame))}  ${item.text}` });
+    button.className = checked.has(item.key) ? "checked" : seen.has(item.key) ? "seen" : "";
     button.addEventListener("click", () => look(item));
     const row = make("li", {}, button);
     if (item.key === lastUnsure) row.setAttribute("aria-current", "true");
     return row;
-  }));
+  };
+  $("unsure-rows").replaceChildren(...[...open, ...unsure.filter((item) => checked.has(item.key))].map(entry));
 }
 
 function look(item) {
   seen.add(item.key);
+  keep("seen", [...seen]);
   lastUnsure = item.key;
   goTo(item.frame);
   drawUnsure();
   $("unsure-rows").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
-  say(`${clock(timeOf(item.frame))}: ${item.text}`);
+  say(`${clock(markOf(item.frame))}: ${item.text}`);
 }
 
-function nextUnsure() {
+function nextUnsure() { // what has not been looked at first, then once more what was not checked
   showTab("unsure");
-  const next = unsure.find((item) => !seen.has(item.key));
+  const open = unsure.filter((item) => !checked.has(item.key));
+  const next = open.find((item) => !seen.has(item.key)) ?? open[(open.findIndex((item) => item.key === lastUnsure) + 1) % open.length];
   if (next) look(next); else say("Nothing more is worth a look");
+}
+
+function lookedAt() { // the entry that is being looked at, if the position is still there
+  const item = $("unsure").hidden ? null : unsure.find((one) => one.key === lastUnsure && !checked.has(one.key));
+  return item && segmentAt(frame) === segmentAt(item.frame) ? item : null;
+}
+
+function isRight() { // what is labelled there
+  const item = lookedAt();
+  if (!item) return say("Choose what to check first: Next");
+  checked.add(item.key);
+  keep("checked", [...checked]);
+  drawUnsure();
+  nextUnsure();
 }
 
 function showTab(name) {
@@ -762,15 +832,32 @@ function redraw() { // after the labels have changed
   drawPosition();
 }
 
-function addClass(name) {
-  classes.push({ name, color: facts.palette[(classes.length - facts.known) % facts.palette.length] });
+function byAlphabet(a, b) { // as Python sorts, by code points
+  const [left, right] = [[...a], [...b]];
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    if (left[i] !== right[i]) return left[i].codePointAt(0) - right[i].codePointAt(0);
+  }
+  return left.length - right.length;
+}
+
+function arrange(names) { // keys: those of --classes, then by the alphabet. Colours by the alphabet, as in result.avi
+  const sorted = [...names].sort(byAlphabet), chosen = names.slice(0, facts.chosen);
+  classes = [...chosen, ...sorted.filter((name) => !chosen.includes(name))].map((name) => (
+    { name, color: facts.palette[sorted.indexOf(name) % facts.palette.length] }));
   drawClasses();
+}
+
+function addClass(name) {
+  arrange([...classes.map((item) => item.name), name]);
+  wholePicture = null;
+  keep("classes", classes.map((item) => item.name));
 }
 
 // ---- Commands
 
 function label(name) { // from here to the end of the segment it is this class
   const index = segmentAt(frame), [first, before] = segments[index];
+  if (before === name && lookedAt()) return isRight();
   if (before === name) return say(`It is ${name ?? "without a label"} already`);
   const rows = segments.map((row) => row.slice());
   let at = index;
@@ -778,14 +865,14 @@ function label(name) { // from here to the end of the segment it is this class
   // Of one class with its neighbours it is one segment.
   if (at + 1 < rows.length && rows[at + 1][1] === name) rows.splice(at + 1, 1);
   if (at > 0 && rows[at - 1][1] === name) rows.splice(at, 1);
-  change(rows, `${name ?? "No label"} from ${clock(timeOf(Math.max(frame, first)))}`);
+  change(rows, `${name ?? "No label"} from ${clock(markOf(Math.max(frame, first)))}`);
 }
 
 function split() {
   const index = segmentAt(frame);
   if (segments[index][0] === frame) return say("There is an edge already");
   if (segments[index][1] === null) return say("There is no label to split; press a class's number");
-  change([...segments.slice(0, index + 1), [frame, segments[index][1], null], ...segments.slice(index + 1)], `Split at ${clock(timeOf(frame))}`);
+  change([...segments.slice(0, index + 1), [frame, segments[index][1], null], ...segments.slice(index + 1)], `Split at ${clock(markOf(frame))}`);
 }
 
 function join() {
@@ -799,7 +886,7 @@ function moveEdge(index, to) { // returns whether it has moved
   const [low, high] = [segments[index - 1][0] + 1, endOf(index) - 1];
   const goal = clamp(to, low, high);
   if (goal === segments[index][0]) return false;
-  change(segments.map((row, i) => (i === index ? [goal, row[1], null] : row)), `Edge at ${clock(timeOf(goal))}`);
+  change(segments.map((row, i) => (i === index ? [goal, row[1], null] : row)), `Edge at ${clock(markOf(goal))}`);
   if (!playing) seek(goal);
   return true;
 }
@@ -809,6 +896,8 @@ function nudge(step) {
   moveEdge(index, index ? segments[index][0] + step : 0);
 }
 
+const LATE = 1; // seconds that a person may be
+
 function snap() { // once more: to the next nearest
   const index = nearestEdge(frame), edge = index ? segments[index][0] : 0;
   let left = snapping && snapping.edge === edge ? snapping.left : null;
@@ -816,6 +905,9 @@ function snap() { // once more: to the next nearest
     const [low, high] = [index ? segments[index - 1][0] : 0, endOf(index)];
     left = cuts.filter((cut) => cut > low && cut < high && Math.abs(timeOf(cut) - timeOf(edge)) < 10);
     left.sort((a, b) => Math.abs(a - edge) - Math.abs(b - edge));
+    // People are late, not early: the last cut within a second before comes first.
+    const before = left.find((cut) => cut <= edge && timeOf(edge) - timeOf(cut) <= LATE);
+    if (before !== undefined) left = [before, ...left.filter((cut) => cut !== before)];
   }
   if (!index) return say("There is no edge to snap");
   if (!left.length) return say(progress.search_done ? "No cut is near" : "No cut is near, among those found so far");
@@ -866,6 +958,9 @@ const ACTS = {
   "undo": () => travel(done, undone, "undo"),
   "redo": () => travel(undone, done, "redo"),
   "next-unsure": nextUnsure,
+  "right": isRight,
+  "zoom-in": () => zoom(-1),
+  "zoom-out": () => zoom(1),
   "mute": () => { video.muted = !video.muted; $("mute").textContent = video.muted ? "Muted" : "Sound"; $("mute").setAttribute("aria-pressed", String(video.muted)); },
   "keys": () => $("keys").showModal(),
 };
@@ -877,12 +972,17 @@ const KEYS = {
   ArrowUp: "edge-back", ArrowDown: "edge-on", "Shift ArrowUp": "shot-back", "Shift ArrowDown": "shot-on", Home: "begin", End: "end",
   j: "slower-or-back", k: "pause", l: "faster", Enter: "split", Backspace: "join", ",": "edge-earlier", ".": "edge-later",
   s: "snap", u: "undo", r: "redo", n: "next-unsure", m: "mute", "?": "keys",
+  "+": "zoom-in", "=": "zoom-in", "-": "zoom-out",
 };
 
 function onKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
   const target = event.target;
-  if (target.matches("input")) return;
+  if (event.altKey || target.matches("input") || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey) {
+    const back = { z: event.shiftKey ? "redo" : "undo", y: event.shiftKey ? "" : "redo" }[event.key.toLowerCase()];
+    if (back) { event.preventDefault(); ACTS[back](); }
+    return;
+  }
   if (target.matches("button") && [" ", "Enter"].includes(event.key)) return; // it is pressed
   if (target.matches("[role=tab]") && event.key.startsWith("Arrow")) {
     const other = target.id === "tab-segments" ? "unsure" : "segments";
@@ -914,6 +1014,8 @@ function listen() {
   $("undo").addEventListener("click", ACTS.undo);
   $("redo").addEventListener("click", ACTS.redo);
   $("keys-open").addEventListener("click", ACTS.keys);
+  $("save-mine").addEventListener("click", () => save(true));
+  $("load-theirs").addEventListener("click", loadTheirs);
   $("take-over").addEventListener("click", () => claim(true));
   for (const name of ["segments", "unsure"]) $(`tab-${name}`).addEventListener("click", () => showTab(name));
   video.addEventListener("click", ACTS.play);
@@ -921,19 +1023,39 @@ function listen() {
     event.preventDefault();
     const name = $("new-name").value.trim();
     if (!name) return;
-    if (/[/\\\0]/.test(name) || name.startsWith(".")) return say("A class can't have a slash in its name, or begin with a dot");
-    if (numberOf(name) < 0) addClass(name);
+    const problem = problemOf(name);
+    showNewProblem(problem);
+    if (problem) return;
+    if (numberOf(name) < 0) { addClass(name); redraw(); }
+    const key = numberOf(name) + 1;
+    say(key < 10 ? `${name} is key ${key}` : `${name} has no key: press its button`);
     $("new-name").value = "";
     $("new-name").blur();
-    drawPosition();
   });
+  $("new-name").addEventListener("input", () => showNewProblem(""));
   $("new-name").addEventListener("keydown", (event) => { if (event.key === "Escape") event.target.blur(); });
   listenToStrips();
   listenToTraining();
   window.addEventListener("resize", requestDraw);
   window.addEventListener("beforeunload", (event) => { if (unsaved && isOwner) event.preventDefault(); });
+  window.addEventListener("pagehide", () => keep("frame", frame));
   window.addEventListener("pagehide", () => navigator.sendBeacon(address("release"), JSON.stringify({ page })));
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+}
+
+function problemOf(name) { // why it can't be a class: it is the name of a folder
+  if (/[/\\]/.test(name)) return "A class can't have a slash in its name: it is the name of a folder.";
+  if (name.startsWith(".")) return "A class can't begin with a dot: it is the name of a folder.";
+  if (/[\u0000-\u001f\u0085\u2028\u2029\ufffe\uffff]/.test(name)) return "A class can't have characters that are not shown.";
+  const unusable = [...facts.forbidden].filter((one) => name.includes(one));
+  if (unusable.length) return `A class can't have ${unusable.join(" ")} in its name on this system.`;
+  return new TextEncoder().encode(name).length > facts.most_bytes ? "That is too long for a class." : "";
+}
+
+function showNewProblem(text) {
+  $("new-problem").textContent = text;
+  $("new-problem").hidden = !text;
+  $("new-name").setAttribute("aria-invalid", String(Boolean(text)));
 }
 
 function listenToStrips() {
@@ -970,22 +1092,28 @@ function listenToStrips() {
 }
 
 function listenToTraining() {
+  let asked = 0;
   const show = async () => {
+    const mine = ++asked, seconds = $("clip-seconds").value;
+    let found = { classes: [], notes: [], commands: [], problem: "The length of a clip is a number of seconds above 0." };
     try {
-      const found = await (await get("training", { seconds: $("clip-seconds").value })).json();
-      $("training-problem").textContent = found.problem ?? "";
-      $("training-rows").replaceChildren(...found.classes.map((item) => make("tr", {},
-        make("td", {}, chipOf(item.name), ` ${item.name}`),
-        ...[item.stretches, item.train, item.test].map((number) => make("td", { textContent: number })))));
-      $("training-table").hidden = !found.classes.length;
-      $("too-short").replaceChildren(...found.too_short.map((text) => make("li", { textContent: text })));
-      $("commands").textContent = found.commands.join("\n");
+      if (+seconds > 0) found = await (await get("training", { seconds })).json();
     } catch (error) {
-      $("training-problem").textContent = error.message;
+      found.problem = error.message;
     }
+    if (mine !== asked) return; // the field has changed again
+    $("training-problem").textContent = found.problem ?? "";
+    $("clip-seconds").setAttribute("aria-invalid", String(!(+seconds > 0)));
+    $("training-rows").replaceChildren(...found.classes.map((item) => make("tr", {},
+      make("td", {}, chipOf(item.name), ` ${item.name}`),
+      ...[item.stretches, item.train, item.test].map((number) => make("td", { textContent: number })))));
+    $("training-notes").replaceChildren(...found.notes.map((text) => make("li", { textContent: text })));
+    $("commands").textContent = found.commands.join("\n");
+    $("training-table").hidden = !found.classes.length;
+    $("commands").hidden = $("copy").hidden = !found.commands.length;
   };
   $("training-open").addEventListener("click", () => { $("training").showModal(); show(); });
-  $("clip-seconds").addEventListener("change", show);
+  $("clip-seconds").addEventListener("input", show);
   $("copy").addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText($("commands").textContent);
@@ -1019,13 +1147,16 @@ async function claim(force) {
 }
 
 function takeFacts(found) {
-  ({ segments, version, classes } = found);
-  facts = Object.assign(facts ?? {}, found, { known: found.classes.length });
+  ({ segments, version } = found);
+  facts = Object.assign(facts ?? {}, found);
   segments = segments.map(([first, name, stored], i) => [first, name, name === null ? null : probabilityOf(name, first, endOf(i), stored)]);
   done = [];
   undone = [];
   recall();
-  drawClasses();
+  seen = new Set(kept("seen"));
+  checked = new Set(kept("checked"));
+  const typed = kept("classes") ?? []; // also those that have no segment yet
+  arrange([...found.classes, ...typed.filter((name) => !found.classes.includes(name))]);
 }
 
 async function watchProgress() {
@@ -1035,6 +1166,7 @@ async function watchProgress() {
       progress = found;
       cuts.push(...found.cuts);
       showProgress();
+      if (!saving && found.version === version) showChanged(found.is_other); // else it is from before that
       if (isOwner && !found.is_owner) { isOwner = false; showOther("Another page has taken over these labels."); redraw(); }
       if (found.cuts.length || !found.search_done) requestDraw();
     } catch {
@@ -1066,11 +1198,14 @@ async function start() {
   $("mute").hidden = !facts.has_sound;
   $("whole").classList.toggle("with-curves", Boolean(facts.windows));
   showSaved(facts.opened ? `Opened ${facts.opened}` : `Will be saved in ${facts.file}`);
+  if (facts.lost) showProblem(`${facts.file}: ${facts.lost}.`);
   await claim(false);
   listen();
   redraw();
   watchProgress();
+  position(kept("frame") ?? 0);
   await openVideo();
+  if (frame) seek(frame);
   document.body.dataset.ready = proxy ? "proxy" : "file";
 }
 
