@@ -21,5 +21,5 @@ def int8_ranges(trained: Trained, reader: FrameReader) -> list[float] | None:
         f"The checkpoint has no ranges for --precision int8: measuring them on frames of {reader.path}",
         file=sys.stderr,
     )
-    images = (resize(frame, shape) for frame in reader.spread(frame_count(shape)))
+    images = (resize(frame, shape) for frame in reader.spread(frame_count(shape) // 2))
     return int8.measure_ranges(trained.weights, shape, images)
