@@ -14,7 +14,7 @@ from typing import Any
 
 from vidclass import cli, locking
 from vidclass.console import print
-from vidclass.errors import INT8, UsageError, check_choice
+from vidclass.errors import UsageError, check_choice
 from vidclass.keras_loading import import_keras
 
 SPLITS = ("test", "validation", "train")
@@ -86,7 +86,7 @@ def evaluate(
     _check_classes(dataset, metadata, saved_model)
     clips = choose_clips(dataset, options.split, metadata, saved_model)
     inception_id = metadata.weights if metadata else weights_id(options.weights or "imagenet")
-    precision = INT8 if options.precision == "auto" and metadata and metadata.ranges else options.precision
+    precision = metadata.precision(options.precision) if metadata else options.precision
     identity = features_id(inception_id, precision)
     store = FolderStore(dataset, identity)
     if options.sequences_url:

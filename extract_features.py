@@ -141,7 +141,7 @@ def estimate_extraction(
         left = clock(len(missing) * seq_length / rate.per_second).split(".")[0]
         print(f"{rate.per_second:.1f} frames/s, measured on {rate.frames}: {left} in all")
         if not options.sequences_url or options.keep:
-            print(disk_text(len(missing) * _file_bytes(store), options.data_dir))
+            print(disk_text(len(missing) * store.file_bytes, options.data_dir))
     return ExtractionResult(0, len(clips) - len(missing), listed.failed)
 
 
@@ -161,15 +161,11 @@ def _choose(dataset, options):
 
 def _to_do(missing, store):
     """What there is to do, as a line."""
-    frames = len(missing) * getattr(store, "folder", store).shape[0]
-    size = size_text(len(missing) * _file_bytes(store))
+    frames = len(missing) * store.shape[0]
+    size = size_text(len(missing) * store.file_bytes)
     return (
         f"{console.count(len(missing), 'sequence')} to extract, of {console.count(frames, 'frame')}: {size}"
     )
-
-
-def _file_bytes(store):
-    return getattr(store, "folder", store).file_bytes
 
 
 def _describe(dataset):

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 
 from vidclass import platform
 
@@ -67,6 +68,21 @@ def release(descriptor: int, path: str | None = None) -> None:
             platform.unlock_file(descriptor)  # at once: a child that is starting may have a copy
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held(path: str) -> Iterator[None]:
+    """A `with` block that holds the lock of a file, as `take` takes it. Raises BlockingIOError if another has
+    it, OSError, naming the file; where there are no locks, nothing keeps others out."""
+    try:
+        descriptor = take(path)
+    except Unsupported:
+        yield
+        return
+    try:
+        yield
+    finally:
+        release(descriptor, path)
 
 
 def _flock(descriptor, shared, path):

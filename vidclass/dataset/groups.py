@@ -1,7 +1,6 @@
 """Which clips belong together: by their recording, by name, and the same video in both splits."""
 
 import collections
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from vidclass.console import printable
 from vidclass.dataset.clips_csv import Cut, read_cuts
 from vidclass.dataset.data_file import Clip
 from vidclass.dataset.frames_note import read_frames_note
+from vidclass.digests import file_digest
 
 LONGEST_NAME = 60  # letters of a recording's name
 UCF_NAME = re.compile(r"(?:^|_)(g\d+)_c\d+(?:_|$)")  # v_Punch_g03_c01
@@ -114,17 +114,9 @@ def find_shared_clips(data_dir: str | os.PathLike, rows: Iterable[Clip]) -> list
         if len({row.split for row, _ in same_size}) == 2:
             trained = {}
             for row, path in sorted(same_size, reverse=True):  # "train" comes after "test"
-                digest = _digest(path)
+                digest = file_digest(path)
                 if row.split == "train":
                     trained[digest] = row
                 elif digest in trained:
                     shared.append((trained[digest], row))
     return sorted(shared)
-
-
-def _digest(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.digest()

@@ -8,6 +8,7 @@ gets its range; TFLite's converter turns that into integer kernels.
 """
 
 import functools
+import itertools
 import logging
 import queue
 import warnings
@@ -66,13 +67,8 @@ def measure_ranges(
 
 
 def _batches(images, size):
-    batch: list[np.ndarray] = []
-    for image in images:
-        batch.append(image)
-        if len(batch) == size:
-            yield np.stack(batch)
-            batch = []
-    if batch:
+    rest = iter(images)
+    while batch := list(itertools.islice(rest, size)):
         yield np.stack(batch)
 
 

@@ -152,6 +152,7 @@ class UrlStore:
         self._url, self._keep = url, keep
         self._files, self._root = _open(url)
         self.folder = FolderStore(dataset, identity)
+        self.shape, self.file_bytes = self.folder.shape, self.folder.file_bytes
 
     def has(self, clip: Sequence) -> bool:
         """Whether a clip's sequence is there, by its size."""

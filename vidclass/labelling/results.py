@@ -66,19 +66,15 @@ def _classes(found: Any) -> list[str]:
     if not isinstance(classes, list) or not 0 < len(classes) <= MAX_CLASSES:
         raise ValueError("no list of classes in it")
     for name in classes:
-        _check_name(name)
+        check_typed(name)
     if len(set(classes)) < len(classes):
         raise ValueError("it names a class twice")
     return classes
 
 
-def _check_name(name: Any) -> None:
-    check_typed(name)
-
-
 def _segment(item: dict) -> tuple[Label, float | None]:
     name = item.get("class")
-    _check_name(name)
+    check_typed(name)
     start, end = _number(item, "start"), _number(item, "end")
     if not 0 <= start < end:
         raise ValueError(f"a segment in it lasts from {start:.3f} to {end:.3f} s")

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,19 +221,14 @@ def only_session(path: str) -> Iterator[None]:
     nothing can be written there."""
     folder, name = os.path.split(path)
     lock = os.path.join(folder, f".{name}.lock")
-    try:
-        held = locks.take(lock)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such folder") from None
-    except BlockingIOError:
-        raise RuntimeError(f"{path}: another label.py has it open; use its page, or end it") from None
-    except locks.Unsupported:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.held(lock))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path}: no such folder") from None
+        except BlockingIOError:
+            raise RuntimeError(f"{path}: another label.py has it open; use its page, or end it") from None
         yield
-        return
-    try:
-        yield
-    finally:
-        locks.release(held, lock)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A file as it was last read or written here, so that what another program does to it is noticed."""
 
-import hashlib
 import os
+
+from vidclass.digests import file_digest
 
 
 class Watched:
@@ -37,10 +38,4 @@ def _stat(path):
 
 def _digest(path):
     """None: there is no file."""
-    if not os.path.isfile(path):
-        return None
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(2**20):
-            digest.update(part)
-    return digest.digest()
+    return file_digest(path) if os.path.isfile(path) else None

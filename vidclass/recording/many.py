@@ -95,18 +95,13 @@ def _loss_text(path, summary):
 @contextlib.contextmanager
 def _in_hand(lock: str) -> Iterator[bool]:
     """A `with` block that has a recording in hand; gives whether no other run has."""
-    try:
-        held = locks.take(lock)
-    except BlockingIOError:
-        yield False
-        return
-    except locks.Unsupported:  # the results are whole all the same
-        yield True
-        return
-    try:
-        yield True
-    finally:
-        locks.release(held, lock)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.held(lock))
+        except BlockingIOError:
+            yield False
+            return
+        yield True  # where there are no locks, too: the results are whole all the same
 
 
 def _classify(plan: Plan, path: str, work: Work, bar: SharedBar | None) -> Summary:

@@ -2,7 +2,6 @@
 is complete already."""
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from vidclass import atomic
+from vidclass.digests import file_digest
 from vidclass.errors import UsageError
 from vidclass.features.identity import weights_id
 from vidclass.recording.options import ClassifyOptions, ManyOptions
@@ -43,7 +43,7 @@ class Plan:
     def check_checkpoint(self) -> None:
         """Raises RuntimeError if the checkpoint is another than when the plan was made: a training may go
         on."""
-        if _sha256(self.saved_model) != self.made_with["checkpoint"]:
+        if file_digest(self.saved_model).hex() != self.made_with["checkpoint"]:
             raise RuntimeError(f"{self.saved_model}: has just changed; start again, or give a copy of it")
 
     def summary_path(self, path: str) -> str:
@@ -121,7 +121,7 @@ def _made_with(saved_model: str, trained: Trained, options: ClassifyOptions) -> 
     if smoothing and smoothing["min_duration"] is not None:
         smoothing["min_duration"] = str(Fraction(smoothing["min_duration"]))
     return {
-        "checkpoint": _sha256(saved_model),
+        "checkpoint": file_digest(saved_model).hex(),
         "weights": weights_id(trained.weights),
         "precision": trained.precision,
         "hop": None if options.hop is None else str(Fraction(options.hop)),
@@ -129,11 +129,3 @@ def _made_with(saved_model: str, trained: Trained, options: ClassifyOptions) -> 
         **{name: list(getattr(options, name)) for name in ("export", "skip", "keep")},
         **{name: getattr(options, name) for name in ("exact", "video", "audio", "strip", "report")},
     }
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -83,7 +83,7 @@ def read_trained(
         )
     height, width, channels = metadata.image_shape
     shape = height, width, channels
-    precision = INT8 if metadata.ranges and options.precision == "auto" else options.precision
+    precision = metadata.precision(options.precision)
     if precision == INT8 and not metadata.ranges and info is None:
         raise UsageError(
             f"{saved_model} has no ranges for --precision int8; --stream needs a checkpoint of train.py "

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from dataclasses import asdict, dataclass
 
+from vidclass.errors import INT8
 from vidclass.features.identity import are_ranges
 
 MODELS = {
@@ -67,6 +68,11 @@ class Metadata:
     epoch: int = 0  # after which it was saved, counted from 1
     val_loss: float | None = None  # of that epoch
     training: dict | None = None  # options of train.py that decide which clips it trains on, and how
+
+    def precision(self, asked: str) -> str:
+        """In which InceptionV3 computes what this checkpoint works on: what --precision asks for; by default
+        int8 if it was trained on that."""
+        return INT8 if self.ranges and asked == "auto" else asked
 
 
 def newest_network(model: str) -> int:
