@@ -66,7 +66,7 @@ def test_features_are_the_same_though_a_worker_dies(copy, nodes):
     stopped = threading.Event()
     killer = threading.Thread(target=kill_them)
     killer.start()
-    result = run(copy, "extract_features.py", *ARGUMENTS, "--ray", nodes[0])
+    result = run(copy, "extract_features.py", *ARGUMENTS, "--precision", "float32", "--ray", nodes[0])
     stopped.set()
     killer.join()
     assert killed and seen - killed  # someone took their place
