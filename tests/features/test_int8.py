@@ -3,11 +3,13 @@ whole job with it."""
 
 import json
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
-from conftest import ARTICLE_ARGUMENTS, assert_one_line_error, classify, read_sequences, run
+from conftest import ARTICLE_ARGUMENTS, ROOT, assert_one_line_error, classify, read_sequences, run
 
 from extractor import Extractor
 from vidclass.dataset.data_file import read_data_file, write_data_file
@@ -278,3 +280,36 @@ def test_who_has_no_home_has_no_cache(monkeypatch):
     assert int8_cache.folder() is None and int8_cache.load("x") is None
     int8_cache.save("x", b"content")
     assert not os.path.exists("~")
+
+
+CONVERT = r"""
+import re
+from vidclass.keras_loading import import_keras
+import_keras()
+import numpy as np
+from vidclass.features import int8
+from vidclass.features.identity import weights_id
+from vidclass.features.inception import loaded_network
+
+def memory(name):
+    with open("/proc/self/status") as file:
+        return 1024 * int(re.search(name + r":\s+(\d+)", file.read())[1])
+
+loaded_network("random", weights_id("random"))
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # the peak counts from here
+random, before = np.random.default_rng(0), memory("VmRSS")
+images = (random.integers(0, 256, (299, 299, 3), np.uint8) for _ in range(16))
+ranges = int8.measure_ranges("random", (299, 299, 3), images)
+int8.shared_network("random", weights_id("random"), (299, 299, 3), tuple(ranges), 2)
+print(memory("VmHWM") - before)
+"""
+
+
+@pytest.mark.slow
+def test_measuring_and_converting_hold_few_copies_of_the_kernels(tmp_path):
+    """They are 87 MB. As constants of TensorFlow's graphs they took 2 GB."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": ROOT}
+    found = subprocess.run([sys.executable, "-c", CONVERT], env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) < 12 * 87e6

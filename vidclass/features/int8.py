@@ -42,7 +42,9 @@ def measure_ranges(
     """
     tf = _tensorflow()
     model = loaded_network(weights, weights_id(weights))
-    numbers, kernels = range_numbers(model), _kernels(model)
+    numbers = range_numbers(model)
+    # As tensors they are arguments of the graph; arrays would be constants of it, copied several times.
+    kernels = {name: [tf.constant(array) for array in arrays] for name, arrays in _kernels(model).items()}
 
     def measure(batch):
         found: dict[int, list] = {}
@@ -151,16 +153,16 @@ def _kernels(model):
     return {name: [np.asarray(array, np.float32) for array in arrays] for name, arrays in fold(model).items()}
 
 
-def _forward(model, kernels, images, quantize, quantize_kernel=lambda kernel: kernel):
-    """The output of avg_pool for images 0..255, float32. quantize(layer name, tensor), quantize_kernel: what
-    takes the place of the activations and the kernels."""
+def _forward(model, kernels, images, quantize):
+    """The output of avg_pool for images 0..255, float32. kernels: {layer name: (kernel, bias)}.
+    quantize(layer name, tensor): what takes the place of the activations."""
     tf = _tensorflow()
 
     def compute(layer, inputs):
         x = inputs[0]
         if isinstance(layer, layers.Conv2D):
             kernel, bias = kernels[layer.name]
-            return tf.nn.conv2d(x, quantize_kernel(kernel), layer.strides, layer.padding.upper()) + bias
+            return tf.nn.conv2d(x, kernel, layer.strides, layer.padding.upper()) + bias
         if isinstance(layer, layers.BatchNormalization):
             return x  # it is in the kernel
         if isinstance(layer, layers.Activation):
@@ -182,25 +184,32 @@ def _convert(model, image_shape, ranges):
     """The network as TFLite's flatbuffer, from one uint8 image to its features. Takes
     seconds."""
     tf = _tensorflow()
-    numbers, kernels = range_numbers(model), _kernels(model)
+    numbers, arrays = range_numbers(model), _kernels(model)
+    # As variables they reach the converter once; arrays would be constants of the graph, copied often.
+    variables = tf.Module()
+    variables.pairs = {name: [tf.Variable(array) for array in pair] for name, pair in arrays.items()}
+    ends = {
+        name: np.maximum(np.abs(kernel).max((0, 1, 2)), LEAST_KERNEL) for name, (kernel, _) in arrays.items()
+    }
 
     def quantize(name, tensor):
         return tf.quantization.fake_quant_with_min_max_args(tensor, 0.0, ranges[numbers[name]], 8)
 
-    def quantize_kernel(kernel):
-        most = np.maximum(np.abs(kernel).max((0, 1, 2)), LEAST_KERNEL).astype(np.float32)
-        return tf.quantization.fake_quant_with_min_max_vars_per_channel(kernel, -most, most, 8, True)
-
     def forward(images):
+        per_channel = tf.quantization.fake_quant_with_min_max_vars_per_channel
+        kernels = {
+            name: (per_channel(kernel, -ends[name], ends[name], 8, True), bias)
+            for name, (kernel, bias) in variables.pairs.items()
+        }
         pixels = tf.quantization.fake_quant_with_min_max_args(images, 0.0, 255.0, 8)
-        return _forward(model, kernels, pixels, quantize, quantize_kernel)
+        return _forward(model, kernels, pixels, quantize)
 
     signature = [tf.TensorSpec((1, *image_shape), tf.float32)]
     function = tf.function(forward, autograph=False, input_signature=signature).get_concrete_function()
-    # It says several times that the trackable object, of which there is none, may be missing.
+    # TensorFlow greets, and the converter counts what it has done.
     with warnings.catch_warnings(), muted(), _silent(logging.getLogger("absl")):
         warnings.simplefilter("ignore")
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], variables)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = tf.uint8
         return converter.convert()
