@@ -34,3 +34,36 @@ def write_copy(path, source, rate=None, sound=True, drawing=None):
     frames = sum(1 for _ in reader)
     with VideoWriter(path, reader, sound) as writer:
         writer.write(rate or reader.info.fps, drawing or Drawing(), frames, quiet=True)
+
+
+BITS = 10  # of the counter in the pictures
+
+
+def counter(path, frames=300, fps=25, size=(96, 160), arguments=()):
+    """Writes a video whose picture n has the bits of n as black and white squares."""
+    height, width = size
+    command = [find_ffmpeg(), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray"]
+    command += [
+        "-video_size",
+        f"{width}x{height}",
+        "-framerate",
+        str(fps),
+        "-i",
+        "pipe:0",
+        *arguments,
+        str(path),
+    ]
+    pictures = []
+    for number in range(frames):
+        row = np.repeat([255 if number >> bit & 1 else 0 for bit in range(BITS)], width // BITS).astype(
+            np.uint8
+        )
+        pictures.append(np.tile(row, (height, 1)).tobytes())
+    subprocess.run(command, input=b"".join(pictures), check=True)
+    return path
+
+
+def read_counter(frame):
+    """The number in a picture."""
+    width = frame.shape[1] // BITS
+    return sum(1 << bit for bit in range(BITS) if frame[:, bit * width : (bit + 1) * width].mean() > 128)

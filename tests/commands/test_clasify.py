@@ -1,6 +1,7 @@
 """clasify.py as a user runs it: the files that it writes and what it says of the windows."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -499,6 +500,22 @@ def test_options_that_contradict_each_other(project, match):
     ):
         assert run(match, *arguments, *options).returncode == 2
     assert os.listdir(match) == ["video.mp4"]
+
+
+@pytest.mark.parametrize("options", [(), ("--hop", 0.5), ("--smooth", "--min-duration", 1.5)])
+def test_windows_last_as_long_as_clips_where_the_rate_varies(project, match, options):
+    """Of the first class, grey, every fifth frame is there."""
+    few = "-i video.mp4 -vf select='gte(t,2.38)+not(mod(n,5))'"
+    ffmpeg(few, *variable_rate(), "vfr.mkv", cwd=match)
+    result = classify(project, match, "vfr.mkv", "--export", "csv,json", *options)
+    assert result.returncode == 0, result.stderr
+    assert f"{count_frames(match / 'vfr.mkv')} frames, 2 segments" in result.stdout
+    starts = [window["start"] for window in json.loads((match / "result.json").read_text())["windows"]]
+    hop = 0.5 if options[:1] == ("--hop",) else 1.0
+    assert starts[: int(3 / hop)] == pytest.approx(np.arange(0, 3, hop), abs=0.045)  # the last may overlap
+    assert [row[2] for row in segments(match / "result.csv")] == ["Grey", "Colour"]
+    assert segments(match / "result.csv")[-1][1] == pytest.approx(4.36, abs=0.1)
+    assert count_frames(match / "result.avi") == count_frames(match / "vfr.mkv")
 
 
 def test_a_variable_rate_is_told(project, match):

@@ -17,7 +17,7 @@ from vidclass.recording.cuts import FeatureCache, refine_cuts
 from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.segments import Timeline, Window, average_windows, find_segments
 from vidclass.recording.trained import Trained, read_trained
-from vidclass.recording.windows import WindowSchedule, WindowSpec, classify_windows, set_times
+from vidclass.recording.windows import WindowSchedule, WindowSpec, classify_windows, own_frames, set_times
 from vidclass.text import class_lines, clock
 from vidclass.training.checkpoint import find_checkpoint
 from vidclass.video.probe import audio_format
@@ -85,6 +85,8 @@ def make_job(
     if there can be no folder for the results."""
     options = files.options
     options.check_classes(trained.classes)
+    if trained.clip_seconds:  # else windows are consecutive frames, as in the article
+        reader.resample()
     spec = trained.window_spec(reader.info.fps, options.hop)
     if options.smoothing and options.smoothing.is_coarse_to_fine:
         least = options.smoothing.least(spec.length / reader.info.fps) * reader.info.fps
@@ -126,7 +128,8 @@ def segment(
     model: SequenceClassifier,
     cache: FeatureCache | None,
 ) -> Timeline:
-    """What is when in a recording. cache: the features; with them, cuts are found to the frame."""
+    """What is when in a recording; the frames of its windows are the video's own. cache: the features; with
+    them, cuts are found to the frame."""
     reader, options, classes = job.reader, job.options, job.trained.classes
     window_seconds = float(job.spec.length / reader.info.fps)
     timeline = Timeline(
@@ -141,11 +144,13 @@ def segment(
     )
     if cache:
         timeline = refine_cuts(timeline, times, cache, model, job.spec.seq_length)
-    return timeline
+    return timeline._replace(windows=own_frames(timeline.windows, reader.places))
 
 
 def write_video(job: ClassificationJob, timeline: Timeline, times: np.ndarray, writer: VideoWriter) -> None:
     """Writes result.avi, and says how far the times of its frames are off."""
+    if job.reader.places is not None:
+        times = times[np.append(job.reader.places, len(times) - 1)]
     rate = result_video.write(timeline, times, writer, job.options, job.bar)
     results.warn_of_rate(job.reader.path, job.options.output, rate, times)
 

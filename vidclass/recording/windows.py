@@ -194,3 +194,15 @@ def set_times(windows: list[Window], reader: FrameReader) -> tuple[list[Window],
         window._replace(start=float(times[window.first_frame]), end=float(times[window.end_frame]))
         for window in windows
     ], times
+
+
+def own_frames(windows: list[Window], places: np.ndarray | None) -> list[Window]:
+    """Windows with the numbers that their frames have in the video itself. places: see FrameReader; None: the
+    same ones."""
+    if places is None:
+        return windows
+    edges = np.searchsorted(places, [(window.first_frame, window.end_frame) for window in windows]).tolist()
+    return [
+        window._replace(first_frame=first, end_frame=end)
+        for window, (first, end) in zip(windows, edges, strict=True)
+    ]

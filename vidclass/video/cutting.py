@@ -9,7 +9,7 @@ import numpy as np
 from vidclass.video.ffmpeg import video_arguments, write_with_ffmpeg
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.probe import is_program_stream, probe
-from vidclass.video.times import find_times, first_time, sound_output
+from vidclass.video.times import constant_rate, find_times, first_time, from_time, sound_output
 
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 # Seconds before a clip to which ffmpeg is sent to look for it, one after the other; None: the recording's
@@ -97,10 +97,9 @@ class ClipCutter:
                 return False
             chosen += f"select='gte(n,{skipped})',setpts=N/({self._fps}*TB)"
         else:
-            # The first frame's own time may be wrong: nothing is before it that would have to go.
-            chosen += f"{f'trim=start={early:.6f},' if number > 0 else ''}setpts=PTS-({first:.6f})/TB"
+            chosen += from_time(first)  # of the frames before it, the filter below takes what is shown then
         source = (*ONE_THREAD, *arguments, *video_arguments(self._recording, self._limits), *NO_OTHERS)
-        filters = ("-vf", f"{chosen},fps={self._fps}:start_time=0,{EVEN}")
+        filters = ("-vf", f"{chosen},{constant_rate(self._fps)},{EVEN}")
         write_with_ffmpeg(
             [*source, *filters, "-frames:v", str(frames), *H264, "-crf", "16", *ONE_THREAD],
             path,

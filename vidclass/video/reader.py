@@ -6,6 +6,7 @@ frame once, rotation applied, the source's own colour matrix), so that the same 
 
 import contextlib
 import itertools
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from vidclass.video import selection
 from vidclass.video.ffmpeg import Ffmpeg, error_reason, passthrough, video_arguments
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits, frame_limit, too_many_frames_message
 from vidclass.video.probe import probe
+from vidclass.video.resampling import Resampling, find_resampling
 from vidclass.video.times import read_stamps, read_times, sound_output, times_output
 
 # PPM frames carry their size; rgb24 leaves the conversion, with the source's matrix and range, to ffmpeg.
@@ -55,8 +57,9 @@ class FrameReader:
     .info: VideoInfo. .limits: VideoLimits, for whatever else opens the file. .size: (height, width) of the
     frames, once the first one has come; before that what the header says. After the last frame: .loss, None
     or a line on what could not be decoded; .times, when each frame is shown, in seconds from the recording's
-    start, float64 (frames,). Raises FileNotFoundError or ValueError, naming the file, when there is no video
-    in it.
+    start, float64 (frames,); .places, of a video that is resampled, see resample: the number of the first
+    frame that shows each of the video's own frames, int (own frames,). Raises FileNotFoundError or
+    ValueError, naming the file, when there is no video in it.
     """
 
     def __init__(self, path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS):
@@ -65,7 +68,17 @@ class FrameReader:
         self.size = self.info.height, self.info.width
         self.loss: str | None = None
         self.times = np.empty(0)
+        self.places: np.ndarray | None = None
+        self._resampling: Resampling | None = None
+        self._expected = self.info.frames
         self._begun: Iterator[tuple[int, np.ndarray]] | None = None
+
+    def resample(self) -> None:
+        """Lets the frames come at a constant rate, .info.fps, with .info.frames in number, if those of the
+        video don't. See resampling.py."""
+        self._resampling = find_resampling(self.path, self.info, self.limits)
+        if self._resampling:
+            self.info = self.info._replace(frames=self._resampling.frames)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (frame for _, frame in self._read(None))
@@ -77,6 +90,8 @@ class FrameReader:
         if self._begun is not None:
             begun, self._begun = self._begun, None
             return begun
+        if self._resampling:  # how many there are tells the last one only
+            end = max(1, min(end, self.info.frames) - math.ceil(self.info.fps))
         # What ffmpeg rotates has filters that can't bear a size that changes.
         return self._read(selection.select(numbers, end) if not self.info.rotation else None)
 
@@ -107,11 +122,14 @@ class FrameReader:
     def _read(self, chosen):
         """Yields (number, frame) of a Selection, of all frames without one."""
         last, most = -1, frame_limit(self.path)
+        filters = self._resampling.filters() if self._resampling else ""
         with tempfile.TemporaryDirectory() as folder:
             times = os.path.join(folder, "times")
             arguments = video_arguments(self.path, self.limits)
             if chosen:
-                arguments = [*selection.ONE_GRAPH, *arguments, *chosen.arguments(folder)]
+                arguments = [*selection.ONE_GRAPH, *arguments, *chosen.arguments(folder, filters)]
+            elif filters:
+                arguments += ["-vf", filters]
             arguments += [*passthrough(), *PPM_OUTPUT, *times_output(times), *sound_output(self.path)]
             with Ffmpeg(arguments) as process:
                 for place in itertools.count():
@@ -131,11 +149,16 @@ class FrameReader:
                 open(times) as file,
             ):  # ffmpeg could not open the video
                 stamps = file.readlines()
-            frames = max(last + 1, len(read_stamps(stamps))) if chosen else last + 1
+            decoded = len(read_stamps(stamps)) if self._resampling else 0
+            frames = decoded or (max(last + 1, len(read_stamps(stamps))) if chosen else last + 1)
             self.times = read_times(stamps, frames, self.info.fps)
         if not frames:
             raise ValueError(f"{self.path}: no frame can be decoded ({process.reason(self.path)})")
-        self.loss = describe_loss(self.path, frames, self.info.frames, process.failed, process.messages)
+        self.loss = describe_loss(self.path, frames, self._expected, process.failed, process.messages)
+        if self._resampling:
+            self.places = self._resampling.places(self.times)
+            count = max(last, int(self.places[-1])) + 1
+            self.times = self._resampling.first + np.arange(count) / float(self.info.fps)
 
 
 def read_ppm(stream: BinaryIO) -> np.ndarray | None:

@@ -31,12 +31,15 @@ class Selection:
         count = len(self.numbers)
         return self.numbers[place] if place < count else self.end + place - count
 
-    def arguments(self, folder: str) -> list[str]:
+    def arguments(self, folder: str, before: str = "") -> list[str]:
         """ffmpeg's arguments for an output of these frames only, whose filter is written to a file in a
-        folder: thousands of numbers are too long for a command line."""
+        folder: thousands of numbers are too long for a command line. before: filters, the frames that come
+        out of which are meant."""
         path = os.path.join(folder, "select")
         with open(path, "w") as file:
-            file.write(f"select='if(lt(n,{self.end}),{_is_one_of(self.numbers)},1)'")
+            file.write(
+                f"{before}{',' if before else ''}select='if(lt(n,{self.end}),{_is_one_of(self.numbers)},1)'"
+            )
         return filter_file(path)
 
 

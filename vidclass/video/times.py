@@ -78,6 +78,16 @@ def first_time(times: Sequence[float] | np.ndarray, fps: Fraction) -> tuple[floa
     return float(first if is_regular else times[0]), bool(is_regular)
 
 
+def from_time(first: float) -> str:
+    """ffmpeg's filter that counts time from a moment on, in seconds."""
+    return f"setpts=PTS-({first:.6f})/TB"
+
+
+def constant_rate(fps: Fraction) -> str:
+    """ffmpeg's filter that lets frames come at a constant rate from time 0 on."""
+    return f"fps={fps}:start_time=0"
+
+
 def sound_output(path: str | os.PathLike, number: int = 0) -> list[str]:
     """ffmpeg's arguments for an output that goes nowhere, with the first picture and sound of a file, its
     input of this number.

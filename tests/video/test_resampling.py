@@ -1,0 +1,91 @@
+"""A video whose frame rate varies, at a constant one: against what is shown at each moment, counted here, and
+against the clips that cut_clips.py cuts."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import variable_rate
+from helpers import counter, ffmpeg, read_counter
+
+from vidclass.video.cutting import ClipCutter
+from vidclass.video.reader import FrameReader
+
+RATE = 25  # of the pictures that all are made of
+KEPT = {
+    "screen.mkv": [*range(20), 21, 22, 60, 61, *range(140, 200), *range(200, 300, 7), 299],
+    "phone.mp4": [number for number in range(300) if number % 5 or not 90 < number < 210],
+    "late.ts": [*range(200), *range(203, 300, 9)],
+}
+
+
+def varying(path, kept):
+    """Writes a video of some of 300 pictures, each at its own time."""
+    edges = [n for n in range(301) if (n in kept) != (n - 1 in kept)]
+    chosen = "+".join(f"between(n,{first},{end - 1})" for first, end in zip(edges[::2], edges[1::2]))
+    options = ("-vf", f"select='{chosen}'", *variable_rate(), "-enc_time_base", "1:90000", "-c:v", "libx264")
+    return counter(path, arguments=options)
+
+
+def shown_at(kept, seconds):
+    """The pictures that may be what is shown at a time: it is rounded here and there."""
+    times = np.array(kept) / RATE
+    return {
+        kept[max(0, int(np.searchsorted(times, seconds + off, "right")) - 1)] for off in (-0.021, 0, 0.021)
+    }
+
+
+@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize("are_chosen", [False, True])
+def test_each_moment_has_the_frame_that_is_shown_then(tmp_path, name, are_chosen):
+    reader = FrameReader(varying(tmp_path / name, KEPT[name]))
+    reader.resample()
+    rate, count = reader.info.fps, reader.info.frames
+    assert count == pytest.approx(KEPT[name][-1] / RATE * rate, abs=2)
+    wanted = range(0, 10 * count, 5) if are_chosen else range(10 * count)
+    found = {
+        number: read_counter(frame) for number, frame in reader.select(wanted, count) if number in wanted
+    }
+    assert set(found) == {number for number in wanted if number < len(reader.times)} and reader.loss is None
+    assert count - 1 <= len(reader.times) <= count + 10  # the last one, too, is shown for long
+    np.testing.assert_allclose(reader.times, reader.times[0] + np.arange(len(reader.times)) / float(rate))
+    for number, picture in found.items():
+        assert picture in shown_at(KEPT[name], float(number / rate + Fraction(1, 2) / rate)), number
+    # Of the video's own frames it says where they begin.
+    assert len(reader.places) == len(KEPT[name])
+    off = reader.places / float(rate) - np.array(KEPT[name]) / RATE
+    assert np.abs(off).max() <= 0.5 / float(rate) + 0.002
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_frames_are_those_of_a_clip_from_there(tmp_path, name):
+    path = varying(tmp_path / name, KEPT[name])
+    reader = FrameReader(path)
+    reader.resample()
+    frames = dict(reader.select(range(1000), 1000))
+    first = round(3 * reader.info.fps)
+    cutter = ClipCutter(path, reader.info.fps)
+    cutter.cut(Fraction(reader.times[0]) + first / reader.info.fps, 40, tmp_path / "clip.mp4")
+    pictures = [read_counter(frame) for frame in FrameReader(tmp_path / "clip.mp4")]
+    assert pictures == [read_counter(frames[first + number]) for number in range(40)]
+    for number, picture in enumerate(pictures, first):
+        assert picture in shown_at(KEPT[name], float((number + Fraction(1, 2)) / reader.info.fps))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.mpg"])
+def test_a_constant_rate_is_left_alone(tmp_path, name):
+    reader = FrameReader(counter(tmp_path / name, fps=Fraction(30000, 1001)))
+    reader.resample()
+    assert [read_counter(frame) for frame in reader] == list(range(300)) and reader.places is None
+
+
+def test_a_frame_is_not_repeated_for_a_year(tmp_path):
+    """No file of this size holds as many frames."""
+    source = counter(tmp_path / "source.mp4", frames=20)
+    path = tmp_path / "year.mkv"
+    late = f"setpts='if(lt(N,19),N,{365 * 86400 * RATE})/({RATE}*TB)'"
+    ffmpeg("-i", source, "-vf", late, *variable_rate(), path)
+    reader = FrameReader(path)
+    reader.resample()
+    assert reader.info.fps == RATE and reader.info.frames > 10**6  # as its header says
+    assert len(list(reader)) == 20 and reader.places is None
