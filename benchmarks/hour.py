@@ -2,16 +2,18 @@
 recording, with and without result.avi, this version also with other --precision and with --fast.
 
 Renders a broadcast with known cuts, 1280x720 at 25 frames per second, and a smaller one to train on. The
-earlier commit, in a git worktree of its own, trains the network (one that both can read). Windows last 3 s
-and have 15 frames of 299x299. Both run in this Python environment. Printed for each: wall time, how many
-minutes an hour would take, the largest memory of its Python process, and the share of frames whose class is
-right. Below: how many times as fast this version is, the median over the rounds.
+earlier commit, in a git worktree of its own, trains the network (one that both can read); for int8 this
+version trains one. Windows last 3 s and have 15 frames of 299x299. Both run in this Python environment.
+Printed for each: wall time, how many minutes an hour would take, the largest memory of its Python process,
+and the share of frames whose class is right. Below: how many times as fast this version is, the median over
+the rounds.
 
     python benchmarks/hour.py --weights WEIGHTS
 """
 
 import contextlib
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,7 @@ import prepare  # noqa: E402
 from timeline import compare, read_segments, stretches  # noqa: E402
 
 from vidclass import cli  # noqa: E402
+from vidclass.errors import INT8  # noqa: E402
 from vidclass.video.ffmpeg import find_ffmpeg  # noqa: E402
 
 SEQ_LENGTH, WINDOW, SIZE = 15, 3, 299  # frames, seconds, pixels
@@ -34,9 +37,9 @@ COMMIT = "7bdb35d"
 OPTIONS = {  # of this version
     "float32": ("--precision", "float32"),
     "auto": (),
-    "int8": ("--precision", "int8"),
+    "int8": ("--precision", INT8),
     "auto --fast": ("--fast",),
-    "int8 --fast": ("--precision", "int8", "--fast"),
+    "int8 --fast": ("--precision", INT8, "--fast"),
 }
 
 
@@ -100,7 +103,9 @@ def measure(versions, folder, truth, args):
     for number in range(args.rounds):
         for setting, options in SETTINGS.items():
             for name, (code, own) in versions.items():
-                arguments = [SEQ_LENGTH, 2, "lstm-features.hdf5", "recording.mp4", *options, *own]
+                data = "data8" if INT8 in own else "data"
+                checkpoint = os.path.join(data, "checkpoints", "lstm-features.hdf5")
+                arguments = [SEQ_LENGTH, 2, checkpoint, "recording.mp4", *options, *own]
                 seconds, memory = run(code, folder, "clasify.py", *arguments, *weights_option(args))
                 right, frames, *_ = compare(
                     truth, read_segments(os.path.join(folder, "result.csv")), prepare.FPS
@@ -143,7 +148,11 @@ def main():
         run(earlier, folder, "cut_clips.py", "small.mp4", "labels.csv", "--seconds", WINDOW)
         run(earlier, folder, "extract_files.py", "mp4")
         weights = os.path.abspath(args.weights) if weights_option(args) else args.weights
-        run(earlier, folder, "train.py", SEQ_LENGTH, 2, SIZE, SIZE, "--weights", weights)
+        shutil.copytree(os.path.join(folder, "data"), os.path.join(folder, "data8"))
+        training = [SEQ_LENGTH, 2, SIZE, SIZE, "--weights", weights]
+        run(earlier, folder, "train.py", *training)
+        if any(INT8 in OPTIONS[name] for name in args.versions):
+            run(ROOT, folder, "train.py", *training, "--data-dir", "data8", "--precision", INT8)
         versions = {"earlier": (earlier, ()), **{name: (ROOT, OPTIONS[name]) for name in args.versions}}
         results = measure(versions, folder, truth, args)
         print_table(results, truth[-1][1])

@@ -55,7 +55,7 @@ def test_features_of_real_frames(shared_clips, shared_weights):
             for folder, _, names in os.walk(os.path.join(shared_clips, split))
             for name in names
         )
-        images = (image for path in paths[::6] for image in list(FrameReader(path))[::30])
+        images = (image for path in paths[::9] for image in list(FrameReader(path))[::30])
         frames[split] = np.stack([resize(image, shape) for image in images])
     ranges = int8.measure_ranges(shared_weights, shape, frames["train"])
     found = Extractor(shape, shared_weights, "int8", ranges).extract_batch(frames["test"])
@@ -242,7 +242,13 @@ def test_a_live_source_needs_a_checkpoint_that_has_them(project, tmp_path):
     assert_one_line_error(result, 2, "has no ranges for --precision int8")
 
 
-@pytest.mark.parametrize("least, largest", [(1e-3, 10.0), (1e-3, 1e-3), (1e6, 1e6), (100.0, 1e6)])
+@pytest.mark.parametrize(
+    "least, largest",
+    [
+        (100.0, 1e6),
+        *(pytest.param(*ends, marks=pytest.mark.slow) for ends in ((1e-3, 10.0), (1e-3, 1e-3), (1e6, 1e6))),
+    ],
+)
 def test_all_ranges_that_are_accepted_can_be_computed_with(least, largest):
     for order in ((least, largest), (largest, least)):
         ranges = [order[number % 2] for number in range(59)]
@@ -258,6 +264,7 @@ def test_ranges_that_are_not(ranges):
     assert not are_ranges(ranges)
 
 
+@pytest.mark.slow
 def test_clips_that_are_shorter_than_its_share_of_frames(copy):
     """200 frames of 4 clips are 50 of each, and these have 25."""
     keep = {"Grey_train_0", "Colour_train_0", "Grey_test_0", "Colour_test_0"}
