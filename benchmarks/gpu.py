@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from extractor import STREAMS  # noqa: E402
 from models import ResearchModel  # noqa: E402
 from vidclass import cli  # noqa: E402
+from vidclass.features.folded import fold  # noqa: E402
 from vidclass.features.inception import compile_network, load_network  # noqa: E402
 from vidclass.keras_loading import import_keras  # noqa: E402
 
@@ -88,7 +89,7 @@ def frame_rate(model, image_shape, precision, batch_size, seconds):
     runs."""
     from concurrent.futures import ThreadPoolExecutor
 
-    network = compile_network(model, image_shape, precision)
+    network = compile_network(fold(model), image_shape, precision)
     images = np.random.default_rng(0).integers(0, 256, (batch_size, *image_shape), np.uint8)
     network(images)
     with ThreadPoolExecutor(STREAMS) as pool:

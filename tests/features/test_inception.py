@@ -8,6 +8,8 @@ import pytest
 from conftest import ROOT, assert_one_line_error, run
 
 from extractor import Extractor
+from vidclass.features import inception
+from vidclass.features.folded import fold
 from vidclass.features.identity import weights_id
 from vidclass.features.inception import compile_network
 from vidclass.video.reader import FrameReader
@@ -58,7 +60,7 @@ def test_folding_is_exact_for_any_statistics(stock, photos):
                 [random.normal(0, 0.3, n), random.normal(0, 0.2, n), random.uniform(0.05, 0.5, n)]
             )
     expected = stock_features(stock, photos)
-    found = compile_network(stock, photos.shape[1:])(photos)
+    found = compile_network(fold(stock), photos.shape[1:])(photos)
     assert expected.std() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * expected.max())
 
@@ -89,6 +91,22 @@ def test_real_weights_give_the_same_features_in_all_formats(shared_weights, shar
     exact = Extractor((150, 200, 3), shared_weights).extract_batch(frames)
     found = Extractor((150, 200, 3), shared_weights, precision).extract_batch(frames)
     assert len(names) > 2 and cosines(found, exact).min() > 0.999
+
+
+def test_a_network_is_built_once(tmp_path, monkeypatch, photos, random_extractor):
+    """Then it is taken from the disk, unless the file there is damaged."""
+    expected = random_extractor.extract_batch(photos)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded, load = [], inception.load_network
+    monkeypatch.setattr(inception, "load_network", lambda weights: loaded.append(weights) or load(weights))
+    for is_damaged, count in ((False, 1), (False, 1), (True, 2), (False, 2)):
+        for path in (tmp_path / "vidclass").glob("*") if is_damaged else ():
+            path.write_bytes(path.read_bytes()[:-1])
+        inception.folded_network.cache_clear()
+        network = inception.folded_network("random", "random")
+        np.testing.assert_array_equal(compile_network(network, photos.shape[1:])(photos), expected)
+        assert len(loaded) == count
+    inception.folded_network.cache_clear()
 
 
 def test_extractors_of_the_same_arguments_share_the_network():

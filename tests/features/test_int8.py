@@ -13,7 +13,8 @@ from conftest import ARTICLE_ARGUMENTS, ROOT, assert_one_line_error, classify, r
 
 from extractor import Extractor
 from vidclass.dataset.data_file import read_data_file, write_data_file
-from vidclass.features import int8, int8_cache
+from vidclass.features import int8, network_cache
+from vidclass.features.folded import fold
 from vidclass.features.identity import are_ranges
 from vidclass.features.inception import load_network
 from vidclass.features.int8_calibration import frame_count
@@ -71,7 +72,7 @@ def test_ranges_are_those_of_the_activations_of_stock_keras(photos):
     photos = np.stack([resize(photo, (299, 299, 3)) for photo in photos])
     ranges = int8.measure_ranges("random", (299, 299, 3), photos)
     stock = load_network("random")
-    numbers = int8.range_numbers(stock)
+    numbers = int8.range_numbers(fold(stock))
     assert len(numbers) == 94 + 15 + 4 + 9 and set(numbers.values()) == set(range(len(ranges)))
     outputs = keras.Model(stock.input, [stock.get_layer(name).output for name in numbers])
     images = keras.applications.inception_v3.preprocess_input(photos.astype(np.float32))
@@ -115,7 +116,7 @@ def test_without_ranges_or_with_those_of_another_network(ranges):
 
 def test_a_network_is_converted_once(empty_cache, photos, ranges, monkeypatch):
     expected = Extractor(SHAPE, "random", "int8", ranges).extract_batch(photos)
-    (path,) = empty_cache.iterdir()
+    (path,) = empty_cache.glob("*.tflite")
     content = path.read_bytes()
     assert empty_cache.stat().st_mode & 0o077 == 0
     converted = []
@@ -134,32 +135,35 @@ def test_a_network_is_converted_once(empty_cache, photos, ranges, monkeypatch):
 
 
 def test_another_network_is_not_taken_from_the_cache():
-    key = int8_cache.key("2.21", "random", SHAPE, [1.0, 2.0])
+    name = network_cache.name(".tflite", "2.21", "random", SHAPE, (1.0, 2.0))
     others = [
-        ("2.22", "random", SHAPE, [1.0, 2.0]),
-        ("2.21", "imagenet", SHAPE, [1.0, 2.0]),
-        ("2.21", "random", (128, 96, 3), [1.0, 2.0]),
-        ("2.21", "random", SHAPE, [1.0, 2.5]),
+        ("2.22", "random", SHAPE, (1.0, 2.0)),
+        ("2.21", "imagenet", SHAPE, (1.0, 2.0)),
+        ("2.21", "random", (128, 96, 3), (1.0, 2.0)),
+        ("2.21", "random", SHAPE, (1.0, 2.5)),
     ]
-    assert key not in {int8_cache.key(*other) for other in others}
-    assert key == int8_cache.key("2.21", "random", SHAPE, (1.0, 2.0))
+    assert name not in {network_cache.name(".tflite", *other) for other in others}
+    assert name == network_cache.name(".tflite", "2.21", "random", SHAPE, (1.0, 2.0))
 
 
 def test_the_cache_keeps_those_that_were_used_last(empty_cache):
-    names = [f"network{number}" for number in range(int8_cache.MOST + 2)]
+    most = network_cache.MOST[".npz"]
+    names = [f"network{number}.npz" for number in range(most + 2)]
+    network_cache.save("another.tflite", b"another")
     for age, name in enumerate(names):
-        int8_cache.save(name, name.encode())
-        os.utime(empty_cache / f"{name}.tflite", (age, age))
-        if age == 5:
-            assert int8_cache.load(names[0]) == b"network0"
-    assert int8_cache.load(names[0]) == b"network0" and int8_cache.load(names[-1]) is not None
-    assert int8_cache.load(names[1]) is None and len(list(empty_cache.iterdir())) == int8_cache.MOST
+        network_cache.save(name, name.encode())
+        os.utime(empty_cache / name, (age, age))
+        if age == most - 1:
+            assert network_cache.load(names[0]) == b"network0.npz"  # it is used
+    assert network_cache.load(names[0]) == b"network0.npz" and network_cache.load(names[-1]) is not None
+    assert network_cache.load(names[1]) is None and len(list(empty_cache.glob("*.npz"))) == most
+    assert network_cache.load("another.tflite") == b"another"
 
 
 def test_where_nothing_can_be_cached(empty_cache):
     empty_cache.parent.write_text("a file, not a folder")
-    int8_cache.save("name", b"content")
-    assert int8_cache.load("name") is None
+    network_cache.save("name.npz", b"content")
+    assert network_cache.load("name.npz") is None
 
 
 def test_memory_bounds_the_threads(monkeypatch):
@@ -284,8 +288,8 @@ def test_where_no_clip_can_be_read(copy):
 def test_who_has_no_home_has_no_cache(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert int8_cache.folder() is None and int8_cache.load("x") is None
-    int8_cache.save("x", b"content")
+    assert network_cache.folder() is None and network_cache.load("x.npz") is None
+    network_cache.save("x.npz", b"content")
     assert not os.path.exists("~")
 
 
@@ -296,13 +300,13 @@ import_keras()
 import numpy as np
 from vidclass.features import int8
 from vidclass.features.identity import weights_id
-from vidclass.features.inception import loaded_network
+from vidclass.features.inception import folded_network
 
 def memory(name):
     with open("/proc/self/status") as file:
         return 1024 * int(re.search(name + r":\s+(\d+)", file.read())[1])
 
-loaded_network("random", weights_id("random"))
+folded_network("random", weights_id("random"))
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the peak counts from here
 random, before = np.random.default_rng(0), memory("VmRSS")

@@ -2,22 +2,32 @@
 
 The network is that of keras.applications (Szegedy et al., "Rethinking the Inception Architecture for Computer
 Vision", 2016) with each batch normalisation folded into the convolution before it, which gives the same
-features faster.
+features faster: see folded.py.
 """
 
 import functools
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import h5py
 import keras
 import numpy as np
-from keras import backend, layers, ops, tree
+from keras import backend, layers, ops
 from keras.applications import InceptionV3
 
-from vidclass.features import weights_file
+from vidclass.features import network_cache, weights_file
+from vidclass.features.folded import (
+    ACTIVATION,
+    AVERAGE_POOLING,
+    CONCATENATION,
+    CONVOLUTION,
+    MAX_POOLING,
+    FoldedNetwork,
+    fold,
+    layer_sources,
+    run_layers,
+)
 from vidclass.features.identity import FEATURES_LENGTH
 
 RANDOM_SIZE = 299  # pixels of the images that the random weights are calibrated on
@@ -33,15 +43,23 @@ FILE_URL = (
 def shared_network(
     weights: str, identity: str, image_shape: tuple[int, int, int], precision: str
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """What compile_network makes of load_network's: made once in a process for the same arguments, and loaded
-    once for all sizes. identity: weights_id(weights), so that a file that has changed is loaded again."""
-    return compile_network(loaded_network(weights, identity), image_shape, precision)
+    """What compile_network makes of folded_network's: made once in a process for the same arguments, and
+    loaded once for all sizes. identity: weights_id(weights), so that a file that has changed is loaded
+    again."""
+    return compile_network(folded_network(weights, identity), image_shape, precision)
 
 
 @functools.lru_cache(maxsize=2)
-def loaded_network(weights: str, identity: str) -> keras.Model:
-    """What load_network gives, once in a process. identity: see shared_network."""
-    return load_network(weights)
+def folded_network(weights: str, identity: str) -> FoldedNetwork:
+    """What load_network gives, folded. Loaded once in a process, and built once on a machine, see
+    network_cache. identity: see shared_network."""
+    name = network_cache.name(".npz", keras.__version__, identity)
+    content = network_cache.load(name)
+    if content is not None:
+        return FoldedNetwork.from_bytes(content)
+    network = fold(load_network(weights))
+    network_cache.save(name, network.to_bytes())
+    return network
 
 
 def load_network(weights: str | os.PathLike) -> keras.Model:
@@ -115,40 +133,17 @@ def _randomize(model):
             kernel *= np.sqrt(2 / np.prod(shape[:3])) / kernel.std()
             layer.set_weights([kernel.astype(np.float32)])
 
-    def compute(layer, inputs):
+    def compute(name, inputs):
+        layer = model.get_layer(name)
         if isinstance(layer, layers.BatchNormalization):
             mean, variance = ops.moments(inputs[0], (0, 1, 2))
             layer.moving_mean.assign(mean)
             layer.moving_variance.assign(variance)
         return layer(inputs if isinstance(layer.input, list) else inputs[0])
 
-    run_layers(model, ops.convert_to_tensor(_synthetic_images(random, 16, RANDOM_SIZE)), compute)
+    images = ops.convert_to_tensor(_synthetic_images(random, 16, RANDOM_SIZE))
+    run_layers(layer_sources(model), images, compute)
     return model
-
-
-def run_layers(model: keras.Model, images: Any, compute: Callable[[keras.Layer, list], Any]) -> Any:
-    """The output of a network whose layers are computed one by one, by compute(layer, inputs).
-
-    images: a tensor. What no later layer needs is forgotten: for 16 images, 2 GB less than the model's own
-    call would hold.
-    """
-    sources = layer_sources(model)
-    last_use = {source: name for name, names in sources.items() for source in names}
-    outputs = {model.layers[0].name: images}
-    for layer in model.layers[1:]:
-        outputs[layer.name] = compute(layer, [outputs[source] for source in sources[layer.name]])
-        for source in sources[layer.name]:
-            if last_use[source] == layer.name:
-                outputs.pop(source)
-    return outputs[model.layers[-1].name]
-
-
-def layer_sources(model: keras.Model) -> dict[str, list[str]]:
-    """{name of a layer: names of the layers whose outputs it takes}, without the input layer."""
-    return {
-        layer.name: [tensor._keras_history.operation.name for tensor in tree.flatten(layer.input)]
-        for layer in model.layers[1:]
-    }
 
 
 def _synthetic_images(random, count, size):
@@ -172,60 +167,32 @@ def _synthetic_images(random, count, size):
 
 
 def compile_network(
-    model: keras.Model, image_shape: tuple[int, int, int], precision: str = "float32"
+    network: FoldedNetwork, image_shape: tuple[int, int, int], precision: str = "float32"
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Stock InceptionV3 as a function from uint8 images (n, *image_shape) to float32 (n, 2048), that threads
-    may share.
-
-    A batch normalisation without scale computes (x - mean) / sqrt(variance + epsilon) + beta, which is linear
-    in x: its factor goes into the kernel of the convolution before it, the rest into a bias of that
-    convolution.
-    """
-    folded = {
-        name: [ops.cast(ops.convert_to_tensor(array.astype(np.float32)), precision) for array in arrays]
-        for name, arrays in fold(model).items()
+    """InceptionV3 as a function from uint8 images (n, *image_shape) to float32 (n, 2048), that threads may
+    share. precision: "float32", "bfloat16" or "float16"."""
+    kernels = {
+        name: [ops.cast(ops.convert_to_tensor(array), precision) for array in pair]
+        for name, pair in network.kernels.items()
     }
 
     def compute(layer, inputs):
         x = inputs[0]
-        if isinstance(layer, layers.Conv2D):
-            kernel, bias = folded[layer.name]
+        if layer.kind == CONVOLUTION:
+            kernel, bias = kernels[layer.name]
             return ops.conv(x, kernel, layer.strides, layer.padding) + bias
-        if isinstance(layer, layers.BatchNormalization):
-            return x
-        if isinstance(layer, layers.Activation):
+        if layer.kind == ACTIVATION:
             return ops.relu(x)
-        if isinstance(layer, layers.MaxPooling2D):
-            return ops.max_pool(x, layer.pool_size, layer.strides, layer.padding)
-        if isinstance(layer, layers.AveragePooling2D):
-            return ops.average_pool(x, layer.pool_size, layer.strides, layer.padding)
-        if isinstance(layer, layers.Concatenate):
+        if layer.kind == MAX_POOLING:
+            return ops.max_pool(x, layer.size, layer.strides, layer.padding)
+        if layer.kind == AVERAGE_POOLING:
+            return ops.average_pool(x, layer.size, layer.strides, layer.padding)
+        if layer.kind == CONCATENATION:
             return ops.concatenate(inputs, -1)
         # avg_pool: too many numbers to be added up in 16 bits
         return ops.mean(ops.cast(x, "float32"), (1, 2))
 
-    return _on_backend(lambda images: run_layers(model, ops.cast(images, precision), compute), image_shape)
-
-
-def fold(model: keras.Model) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """{name of a convolution: its kernel and bias} that do what it and the batch normalisation after it do.
-
-    The input's scaling to -1..1 goes the same way into the first convolution, which has no padding.
-    """
-    folded: dict[str, tuple] = {}
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            convolution = layer.input._keras_history.operation
-            kernel, beta, mean, variance = (
-                ops.convert_to_numpy(weight).astype(np.float64)
-                for weight in (convolution.kernel, layer.beta, layer.moving_mean, layer.moving_variance)
-            )
-            factor = 1 / np.sqrt(variance + layer.epsilon)
-            kernel, bias = kernel * factor, beta - mean * factor
-            if not folded:
-                kernel, bias = kernel / 127.5, bias - kernel.sum((0, 1, 2))
-            folded[convolution.name] = kernel, bias
-    return folded
+    return _on_backend(lambda images: network.run(ops.cast(images, precision), compute), image_shape)
 
 
 def _on_backend(forward, image_shape):

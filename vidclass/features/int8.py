@@ -14,15 +14,21 @@ import queue
 import warnings
 from collections.abc import Callable, Iterable
 
-import keras
 import numpy as np
-from keras import layers
 
 from vidclass import memory, platform
 from vidclass.console import error_text
-from vidclass.features import int8_cache
+from vidclass.features import network_cache
+from vidclass.features.folded import (
+    ACTIVATION,
+    AVERAGE_POOLING,
+    CONCATENATION,
+    CONVOLUTION,
+    MAX_POOLING,
+    FoldedNetwork,
+)
 from vidclass.features.identity import LARGEST_RATIO, LEAST_RANGE, RANGES_LENGTH, weights_id
-from vidclass.features.inception import fold, layer_sources, loaded_network, run_layers
+from vidclass.features.inception import folded_network
 from vidclass.keras_loading import import_keras, muted
 
 LEAST_KERNEL = 1e-6  # range of an output channel whose kernel is 0
@@ -41,10 +47,10 @@ def measure_ranges(
     weights: see Extractor. images: uint8 RGB of image_shape. Raises ValueError if there are none.
     """
     tf = _tensorflow()
-    model = loaded_network(weights, weights_id(weights))
-    numbers = range_numbers(model)
+    network = folded_network(weights, weights_id(weights))
+    numbers = range_numbers(network)
     # As tensors they are arguments of the graph; arrays would be constants of it, copied several times.
-    kernels = {name: [tf.constant(array) for array in arrays] for name, arrays in _kernels(model).items()}
+    kernels = {name: [tf.constant(array) for array in pair] for name, pair in network.kernels.items()}
 
     def measure(batch):
         found: dict[int, list] = {}
@@ -53,7 +59,7 @@ def measure_ranges(
             found.setdefault(numbers[name], []).append(tf.reduce_max(tensor, (1, 2, 3)))
             return tensor
 
-        _forward(model, kernels, tf.cast(batch, tf.float32), note)
+        _forward(network, kernels, tf.cast(batch, tf.float32), note)
         return tf.stack([tf.reduce_max(tf.stack(found[number]), 0) for number in sorted(found)], 1)
 
     signature = [tf.TensorSpec((None, *image_shape), tf.uint8)]
@@ -80,7 +86,7 @@ def shared_network(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """InceptionV3 in 8-bit integers as a function from uint8 images (n, *image_shape) to float32 (n, 2048),
     that up to `threads` threads may share. Made once in a process for the same arguments, and converted once
-    on a machine: it is cached in int8_cache.folder().
+    on a machine: it is cached, see network_cache.
 
     weights, identity: see inception.shared_network. ranges: see measure_ranges. Raises ValueError if they are
     not as many as the network needs.
@@ -88,11 +94,11 @@ def shared_network(
     if len(ranges) != RANGES_LENGTH:
         raise ValueError(f"{len(ranges)} ranges of activations, InceptionV3 has {RANGES_LENGTH}")
     tf = _tensorflow()
-    key = int8_cache.key(tf.__version__, identity, image_shape, ranges)
-    content = int8_cache.load(key)
+    name = network_cache.name(".tflite", tf.__version__, identity, image_shape, ranges)
+    content = network_cache.load(name)
     if content is None:
-        content = _convert(loaded_network(weights, identity), image_shape, ranges)
-        int8_cache.save(key, content)
+        content = _convert(folded_network(weights, identity), image_shape, ranges)
+        network_cache.save(name, content)
     idle: queue.SimpleQueue = queue.SimpleQueue()
     for _ in range(threads):
         idle.put(_interpreter(content))
@@ -123,13 +129,13 @@ def thread_count(pixels: int, most: int | None = None) -> int:
     return max(1, min(most or platform.cpu_count(), allowed))
 
 
-def range_numbers(model: keras.Model) -> dict[str, int]:
+def range_numbers(network: FoldedNetwork) -> dict[str, int]:
     """{name of a layer: number of the range that its output has}, numbered from 0 in the order of the layers.
 
     What is concatenated and what is pooled shares the range of the result: integers of another range would
     have to be converted.
     """
-    sources, shared = layer_sources(model), dict[str, str]()
+    shared: dict[str, str] = {}
 
     def representative(name):
         while name in shared:
@@ -137,54 +143,46 @@ def range_numbers(model: keras.Model) -> dict[str, int]:
         return name
 
     ranged = []
-    for layer in model.layers[1:]:
-        if isinstance(layer, (layers.Concatenate, layers.MaxPooling2D, layers.AveragePooling2D)):
-            for source in sources[layer.name]:
+    for layer in network.layers:
+        if layer.kind in (CONCATENATION, MAX_POOLING, AVERAGE_POOLING):
+            for source in layer.sources:
                 if (found := representative(source)) != representative(layer.name):
                     shared[found] = representative(layer.name)
-        elif not isinstance(layer, layers.Activation):
+        elif layer.kind != ACTIVATION:
             continue
         ranged.append(layer.name)
     order = list(dict.fromkeys(map(representative, ranged)))
     return {name: order.index(representative(name)) for name in ranged}
 
 
-def _kernels(model):
-    return {name: [np.asarray(array, np.float32) for array in arrays] for name, arrays in fold(model).items()}
-
-
-def _forward(model, kernels, images, quantize):
+def _forward(network, kernels, images, quantize):
     """The output of avg_pool for images 0..255, float32. kernels: {layer name: (kernel, bias)}.
     quantize(layer name, tensor): what takes the place of the activations."""
     tf = _tensorflow()
 
     def compute(layer, inputs):
-        x = inputs[0]
-        if isinstance(layer, layers.Conv2D):
+        x, padding = inputs[0], layer.padding.upper()
+        if layer.kind == CONVOLUTION:
             kernel, bias = kernels[layer.name]
-            return tf.nn.conv2d(x, kernel, layer.strides, layer.padding.upper()) + bias
-        if isinstance(layer, layers.BatchNormalization):
-            return x  # it is in the kernel
-        if isinstance(layer, layers.Activation):
+            return tf.nn.conv2d(x, kernel, layer.strides, padding) + bias
+        if layer.kind == ACTIVATION:
             return quantize(layer.name, tf.nn.relu(x))
-        if isinstance(layer, layers.MaxPooling2D):
-            pooled = tf.nn.max_pool2d(x, layer.pool_size, layer.strides, layer.padding.upper())
-            return quantize(layer.name, pooled)
-        if isinstance(layer, layers.AveragePooling2D):
-            pooled = tf.nn.avg_pool2d(x, layer.pool_size, layer.strides, layer.padding.upper())
-            return quantize(layer.name, pooled)
-        if isinstance(layer, layers.Concatenate):
+        if layer.kind == MAX_POOLING:
+            return quantize(layer.name, tf.nn.max_pool2d(x, layer.size, layer.strides, padding))
+        if layer.kind == AVERAGE_POOLING:
+            return quantize(layer.name, tf.nn.avg_pool2d(x, layer.size, layer.strides, padding))
+        if layer.kind == CONCATENATION:
             return quantize(layer.name, tf.concat(inputs, -1))
         return tf.reduce_mean(x, (1, 2))  # avg_pool, whose result stays float32
 
-    return run_layers(model, images, compute)
+    return network.run(images, compute)
 
 
-def _convert(model, image_shape, ranges):
+def _convert(network, image_shape, ranges):
     """The network as TFLite's flatbuffer, from one uint8 image to its features. Takes
     seconds."""
     tf = _tensorflow()
-    numbers, arrays = range_numbers(model), _kernels(model)
+    numbers, arrays = range_numbers(network), network.kernels
     # As variables they reach the converter once; arrays would be constants of the graph, copied often.
     variables = tf.Module()
     variables.pairs = {name: [tf.Variable(array) for array in pair] for name, pair in arrays.items()}
@@ -202,7 +200,7 @@ def _convert(model, image_shape, ranges):
             for name, (kernel, bias) in variables.pairs.items()
         }
         pixels = tf.quantization.fake_quant_with_min_max_args(images, 0.0, 255.0, 8)
-        return _forward(model, kernels, pixels, quantize)
+        return _forward(network, kernels, pixels, quantize)
 
     signature = [tf.TensorSpec((1, *image_shape), tf.float32)]
     function = tf.function(forward, autograph=False, input_signature=signature).get_concrete_function()

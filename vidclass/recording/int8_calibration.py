@@ -1,14 +1,18 @@
 """Measuring the ranges of InceptionV3's activations on a recording, for a checkpoint that has none."""
 
+import contextlib
 import sys
 
 from vidclass.console import print
 from vidclass.errors import INT8
 from vidclass.features import int8
 from vidclass.features.int8_calibration import frame_count
+from vidclass.parallel import RunAhead
 from vidclass.recording.trained import Trained
 from vidclass.video.images import resize
 from vidclass.video.reader import FrameReader
+
+AHEAD = 8  # frames that are read while others go through the network
 
 
 def int8_ranges(trained: Trained, reader: FrameReader) -> list[float] | None:
@@ -22,4 +26,5 @@ def int8_ranges(trained: Trained, reader: FrameReader) -> list[float] | None:
         file=sys.stderr,
     )
     images = (resize(frame, shape) for frame in reader.spread(frame_count(shape) // 2))
-    return int8.measure_ranges(trained.weights, shape, images)
+    with contextlib.closing(RunAhead(images, AHEAD)) as ahead:
+        return int8.measure_ranges(trained.weights, shape, ahead)

@@ -1,15 +1,13 @@
-"""The cache of networks in 8-bit integers, on this machine's disk: converting one takes seconds."""
+"""The cache of networks on this machine's disk: to build InceptionV3, or to convert it, takes seconds."""
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
 
 from vidclass import atomic
 
 FORMAT = 1  # to be counted up when the same arguments are going to give another network
-MOST = 8  # networks that are kept, 22 MB each: those that were used last
-ENDING = ".tflite"
+MOST = {".tflite": 8, ".npz": 2}  # networks that are kept, of 22 and of 87 MB: those that were used last
 DIGEST = 32  # bytes of a SHA-256, before the network in its file
 
 
@@ -22,19 +20,17 @@ def folder() -> str | None:
     return os.path.join(caches, "vidclass") if os.path.isabs(caches) else None
 
 
-def key(version: str, identity: str, image_shape: tuple[int, int, int], ranges: Sequence[float]) -> str:
-    """What identifies a network: TensorFlow's version, its weights' identity, the images' shape, the ranges
-    of its activations."""
-    text = repr((FORMAT, version, identity, tuple(image_shape), tuple(ranges)))
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+def name(ending: str, *parts: object) -> str:
+    """The name of a network's file. ending: one of MOST. parts: what identifies it, by their repr."""
+    return hashlib.sha256(repr((FORMAT, *parts)).encode()).hexdigest()[:24] + ending
 
 
 def load(name: str) -> bytes | None:
-    """The network of a key; None if it isn't there or is damaged."""
+    """The network of a name; None if it isn't there or is damaged."""
     place = folder()
     if place is None:
         return None
-    path = os.path.join(place, name + ENDING)
+    path = os.path.join(place, name)
     try:
         with open(path, "rb") as file:
             digest, content = file.read(DIGEST), file.read()
@@ -48,16 +44,18 @@ def load(name: str) -> bytes | None:
 
 
 def save(name: str, content: bytes) -> None:
-    """Keeps a network, in place of the one that wasn't used for the longest time if there are too many.
-    Where nothing can be written it does nothing: the cache only saves time."""
+    """Keeps a network, in place of the one of its kind that wasn't used for the longest time if there are too
+    many. Where nothing can be written it does nothing: the cache only saves time."""
     place = folder()
     if place is None:
         return
+    ending = os.path.splitext(name)[1]
     with contextlib.suppress(OSError):
         os.makedirs(place, mode=0o700, exist_ok=True)
         atomic.remove_stale_temporaries(place)
-        with atomic.atomic_write(os.path.join(place, name + ENDING)) as partial, open(partial, "wb") as file:
-            file.write(hashlib.sha256(content).digest() + content)
-        paths = [os.path.join(place, found) for found in os.listdir(place) if found.endswith(ENDING)]
-        for path in sorted(paths, key=os.path.getmtime)[:-MOST]:
+        with atomic.atomic_write(os.path.join(place, name)) as partial, open(partial, "wb") as file:
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
+        paths = [os.path.join(place, found) for found in os.listdir(place) if found.endswith(ending)]
+        for path in sorted(paths, key=os.path.getmtime)[: -MOST[ending]]:
             os.remove(path)
