@@ -72,6 +72,27 @@ def test_the_frames_are_those_of_a_clip_from_there(tmp_path, name):
         assert picture in shown_at(KEPT[name], float((number + Fraction(1, 2)) / reader.info.fps))
 
 
+@pytest.mark.parametrize("are_chosen", [False, True])
+def test_a_size_that_changes(tmp_path, are_chosen):
+    """ffmpeg would begin its filters, and their time, anew."""
+    parts = []
+    for name, size, fps, start in (("a.ts", (96, 160), 25, 0), ("b.ts", (48, 80), 5, 4)):
+        at = ("-bf", "0", "-output_ts_offset", str(start), "-muxdelay", "0")
+        parts.append(counter(tmp_path / name, 20 * fps // 5, fps, size, arguments=at).read_bytes())
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(parts))
+    reader = FrameReader(path)
+    reader.resample()
+    rate = reader.info.fps
+    found = dict(reader.select(range(0, 1000, 5 if are_chosen else 1), 1000))
+    assert len(reader.places) in (119, 120) and len(reader.times) == pytest.approx(float(8 * rate), abs=10)
+    for number, frame in found.items():
+        seconds = float(number / rate)
+        shown = read_counter(frame)
+        expected = seconds * 25 if seconds < 4 else (seconds - 4) * 5
+        assert abs(shown - min(expected, 99)) <= 1.5 or 3.9 < seconds < 4.3 or seconds > 7.8, number
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.mpg"])
 def test_a_constant_rate_is_left_alone(tmp_path, name):
     reader = FrameReader(counter(tmp_path / name, fps=Fraction(30000, 1001)))

@@ -127,9 +127,11 @@ class FrameReader:
             times = os.path.join(folder, "times")
             arguments = video_arguments(self.path, self.limits)
             if chosen:
-                arguments = [*selection.ONE_GRAPH, *arguments, *chosen.arguments(folder, filters)]
+                arguments += chosen.arguments(folder, filters)
             elif filters:
                 arguments += ["-vf", filters]
+            if (chosen or filters) and not self.info.rotation:
+                arguments = [*selection.ONE_GRAPH, *arguments]
             arguments += [*passthrough(), *PPM_OUTPUT, *times_output(times), *sound_output(self.path)]
             with Ffmpeg(arguments) as process:
                 for place in itertools.count():
@@ -156,8 +158,10 @@ class FrameReader:
             raise ValueError(f"{self.path}: no frame can be decoded ({process.reason(self.path)})")
         self.loss = describe_loss(self.path, frames, self._expected, process.failed, process.messages)
         if self._resampling:
-            self.places = self._resampling.places(self.times)
-            count = max(last, int(self.places[-1])) + 1
+            places = self._resampling.places(self.times)
+            # Of the frames at the end at most a gap was left out; times may say anything.
+            count = min(max(last, int(places[-1])), last + selection.LONGEST_GAP) + 1
+            self.places = np.minimum(places, count - 1)
             self.times = self._resampling.first + np.arange(count) / float(self.info.fps)
 
 
