@@ -961,7 +961,7 @@ const ACTS = {
   "right": isRight,
   "zoom-in": () => zoom(-1),
   "zoom-out": () => zoom(1),
-  "mute": () => { video.muted = !video.muted; $("mute").textContent = video.muted ? "Muted" : "Sound"; $("mute").setAttribute("aria-pressed", String(video.muted)); },
+  "mute": () => { video.muted = !video.muted; $("mute").textContent = video.muted ? "Muted" : "Sound"; },
   "keys": () => $("keys").showModal(),
 };
 
