@@ -385,6 +385,15 @@ def test_the_video_shows_the_frame_that_is_named(page, serve, recordings, tmp_pa
     assert page.text("#speed") == "2×"
 
 
+def test_a_browser_without_h264_is_told(page, serve, recordings, tmp_path):
+    """As Firefox is where no libavcodec is installed."""
+    script = {"source": "MediaSource.isTypeSupported = () => false"}
+    added = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
+    page.driver.get(serve(recordings / "mpeg2.ts", tmp_path / "labels.csv").address)
+    page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+    page.wait(lambda: "this browser can't play H.264" in page.text("#problem"))
+
+
 def test_snapping_to_cuts(page, serve, tmp_path):
     """Four shots of plain colour; an edge 5 frames late goes to where the second begins, then the third."""
     shots = {"red": 2, "blue": 1, "white": 1, "green": 2}

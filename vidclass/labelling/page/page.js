@@ -379,6 +379,7 @@ function showWaiting() {
 // ---- Playing by proxy: pieces of the same number of frames, put into a MediaSource
 
 const AHEAD = 6, KEPT = 60; // pieces
+const NO_H264 = "this browser can't play H.264. Chromium can, and so can Firefox if ffmpeg's libavcodec is installed";
 
 class Proxy {
   constructor() {
@@ -392,9 +393,10 @@ class Proxy {
   }
 
   async open() {
-    const codecs = facts.has_sound ? "avc1.42C01F,mp4a.40.2" : "avc1.42C01F";
+    const type = `video/mp4; codecs="avc1.42C01F${facts.has_sound ? ",mp4a.40.2" : ""}"`;
     try {
-      this.buffer = this.media.addSourceBuffer(`video/mp4; codecs="${codecs}"`);
+      if (!MediaSource.isTypeSupported(type)) throw new Error(NO_H264);
+      this.buffer = this.media.addSourceBuffer(type);
       this.media.duration = timeOf(facts.frames) + 0.1;
       await this.append(await this.fetch("init.mp4"));
       this.want(frame);
@@ -416,7 +418,7 @@ class Proxy {
   append(content) {
     return new Promise((resolve, reject) => {
       this.buffer.addEventListener("updateend", resolve, { once: true });
-      this.buffer.addEventListener("error", () => reject(new Error("the browser can't play H.264")), { once: true });
+      this.buffer.addEventListener("error", () => reject(new Error(NO_H264)), { once: true });
       this.buffer.appendBuffer(content);
     });
   }
