@@ -24,7 +24,15 @@ def quick(monkeypatch):
     monkeypatch.setattr(extraction_rate, "WARM_UP_BATCHES", 1)
 
 
-@pytest.mark.parametrize("options", [(), ("--from-video",), ("--shard", "1/2"), ("--precision", "int8")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--from-video",),
+        ("--shard", "1/2"),
+        pytest.param(("--precision", "int8"), marks=pytest.mark.slow),
+    ],
+)
 def test_it_says_what_is_left_and_writes_nothing(copy, options):
     shutil.rmtree(copy / "data/sequences")
     if "--from-video" in options:

@@ -27,7 +27,7 @@ ARGUMENTS = (*ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
 EVALUATE = ("evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5", "--quiet")
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", pytest.param("memory", marks=pytest.mark.slow)])
 def place(request, tmp_path):
     """(a URL, a function that gives the content of all sequences there, one that writes one)."""
     if request.param == "file":
