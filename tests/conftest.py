@@ -266,6 +266,8 @@ def assert_same_features(found, expected, cosine):
 class Frames:
     """A stand-in for a long video: numbered frames at some rate."""
 
+    places = None
+
     def __init__(self, count, fps):
         self.count = count
         self.info = VideoInfo(8, 8, Fraction(fps), count, Fraction(1))

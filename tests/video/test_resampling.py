@@ -1,15 +1,18 @@
 """A video whose frame rate varies, at a constant one: against what is shown at each moment, counted here, and
 against the clips that cut_clips.py cuts."""
 
+import csv
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import variable_rate
-from helpers import counter, ffmpeg, read_counter
+from conftest import run, variable_rate
+from helpers import BITS, counter, ffmpeg, read_counter
 
 from vidclass.video.cutting import ClipCutter
+from vidclass.video.ffmpeg import filter_file
 from vidclass.video.reader import FrameReader
+from vidclass.video.times import find_times
 
 RATE = 25  # of the pictures that all are made of
 KEPT = {
@@ -55,6 +58,77 @@ def test_each_moment_has_the_frame_that_is_shown_then(tmp_path, name, are_chosen
     assert len(reader.places) == len(KEPT[name])
     off = reader.places / float(rate) - np.array(KEPT[name]) / RATE
     assert np.abs(off).max() <= 0.5 / float(rate) + 0.002
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_as_many_frames_come_as_are_counted(tmp_path, seed):
+    """Of recordings of a screen: a frame where something changes, or bursts; the last one for whatever time.
+    And each when it is shown, by the times in the file."""
+    random = np.random.default_rng(seed)
+    steps = [
+        random.exponential(1, 300) + 0.02,
+        np.where(random.random(300) < 0.8, 0.04, 4.0),
+        np.array([7.0] * 7 + [0.04]),
+    ][seed % 3]
+    times = np.cumsum(steps)[: int(np.searchsorted(np.cumsum(steps), 40)) + 2] - steps[0]
+    path = tmp_path / ("a.mp4", "a.mkv", "a.ts")[seed // 3 % 3]
+    write_at(path, times)
+    shown = find_times(path)
+    assert shown - shown[0] == pytest.approx(times, abs=0.0015)
+    reader = FrameReader(path)
+    reader.resample()
+    rate = float(reader.info.fps)
+    found = dict(reader.select(range(10**6), reader.info.frames))
+    assert list(found) == list(range(len(reader.times))) and rate >= 10
+    assert reader.times[0] == pytest.approx(shown[0], abs=0.002)
+    assert reader.times[-1] > shown[-1] - 1 / rate and reader.own_times == pytest.approx(shown)
+    for number, place in enumerate(reader.places.tolist()):
+        if place != [*reader.places, -1][number + 1]:  # one that is shown
+            assert read_counter(found[place]) == number
+            assert abs(reader.times[place] - shown[number]) < 0.51 / rate or place == len(found) - 1
+
+
+def test_clips_of_pictures_that_are_shown_for_seconds(tmp_path):
+    """The recording has fewer frames per second than a clip needs to have one."""
+    times = [0, 7, 12, 21, 27, 35, 37, 47, 51, 63]
+    write_at(tmp_path / "slides.mp4", times)
+    (tmp_path / "labels.csv").write_text("start,end,class\n0,21,A\n21,37,B\n37,51,A\n51,63,B\n")
+    result = run(tmp_path, "cut_clips.py", "slides.mp4", "labels.csv", "--seconds", 3)
+    assert result.returncode == 0 and " 0 failed" in result.stdout, result.stderr
+    with open(tmp_path / "data/clips.csv", newline="") as file:
+        clips = list(csv.reader(file))
+    assert len(clips) == 7 + 5 + 4 + 4
+    for split, class_name, name, _, _, start, *_ in clips:
+        frames = [
+            read_counter(frame) for frame in FrameReader(tmp_path / f"data/{split}/{class_name}/{name}.mp4")
+        ]
+        assert len(frames) == 30
+        for number, picture in enumerate(frames):
+            seconds = float(start) + number / 10
+            assert picture in {
+                int(np.searchsorted(times, seconds + off, "right")) - 1 for off in (-0.06, 0.06)
+            }
+
+
+def write_at(path, times):
+    """Writes a video whose picture n is shown from times[n] on, in seconds."""
+    rawvideo = "-f rawvideo -pix_fmt gray -video_size 160x96 -framerate 25"
+    rows = [np.repeat([255 * (n >> bit & 1) for bit in range(BITS)], 160 // BITS) for n in range(len(times))]
+    content = np.stack([np.tile(row.astype(np.uint8), (96, 1)) for row in rows]).tobytes()
+    script = path.with_suffix(".filter")
+    moves = [f"eq(N,{number})*{time:.4f}" for number, time in enumerate(times)]
+    while len(moves) > 1:  # ffmpeg's parser has a limited depth
+        moves = [f"({'+'.join(moves[at : at + 8])})" for at in range(0, len(moves), 8)]
+    script.write_text(f"settb=1/90000,setpts='{moves[0]}/TB'")
+    encoding = ("-c:v libx264 -bf 0 -enc_time_base 1:90000", *variable_rate(), "-video_track_timescale 90000")
+    ffmpeg(
+        rawvideo,
+        "-i -",
+        *filter_file(script),
+        *(encoding[:-1] if path.suffix != ".mp4" else encoding),
+        path,
+        input=content,
+    )
 
 
 @pytest.mark.parametrize("name", KEPT)

@@ -12,6 +12,7 @@ from vidclass.dataset.options import CutOptions
 from vidclass.video.cutting import first_picture
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits
 from vidclass.video.probe import count_frames, probe, read_packets
+from vidclass.video.resampling import LEAST_RATE, find_resampling
 
 LATE = 1.5  # frames that a picture may begin late: MPEG-TS may have packets of half a frame
 END_SLACK = 0.5  # seconds that a label may end after the recording
@@ -20,6 +21,11 @@ END_SLACK = 0.5  # seconds that a label may end after the recording
 def open_recording(path: str, limits: VideoLimits = DEFAULT_LIMITS) -> Recording:
     """The Recording in a file. Raises OSError or ValueError, naming it, if there is none."""
     info = probe(path, limits)
+    # Of pictures that are shown for seconds, a clip would be less than one: cutting repeats them.
+    found = find_resampling(path, info, limits) if info.fps < LEAST_RATE else None
+    if found:
+        end = frame_time(_nearest_frame(found.first, found.fps) + found.frames, found.fps)
+        return Recording(path, found.fps, end, clips_csv.fingerprint(path), found.first)
     frames = info.frames or count_frames(path, limits)
     start = float(first_picture(path, info.fps, limits))
     if start * info.fps > LATE and info.frames:

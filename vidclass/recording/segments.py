@@ -142,6 +142,22 @@ def make_segments(
     ]
 
 
+def snap_cuts(segments: list[Segment], times: np.ndarray, most: float) -> list[Segment]:
+    """Segments that give way to each other at one of some times, rising, in seconds, where one is nearer than
+    `most`."""
+    edges = np.array([segment.start for segment in segments[1:]])
+    if len(times) < 2 or not len(edges):
+        return segments
+    places = np.clip(np.searchsorted(times, edges), 1, len(times) - 1)
+    nearest = times[places - (edges - times[places - 1] < times[places] - edges)]
+    cuts = np.where(np.abs(nearest - edges) < most, nearest, edges).tolist()
+    starts, ends = [segments[0].start, *cuts], [*cuts, segments[-1].end]
+    return [
+        segment._replace(start=start, end=end)
+        for segment, start, end in zip(segments, starts, ends, strict=True)
+    ]
+
+
 def stretches_of(segments: list[Segment], classes: Collection[str]) -> list[tuple[float, float]]:
     """(start, end) in seconds of what is of some classes; segments that touch become one."""
     found: list[tuple[float, float]] = []

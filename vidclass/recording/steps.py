@@ -15,7 +15,7 @@ from vidclass.recording import result_video, results
 from vidclass.recording.coarse_to_fine import classify_coarse_to_fine, coarse_spec
 from vidclass.recording.cuts import FeatureCache, refine_cuts
 from vidclass.recording.options import ClassifyOptions
-from vidclass.recording.segments import Timeline, Window, average_windows, find_segments
+from vidclass.recording.segments import Timeline, Window, average_windows, find_segments, snap_cuts
 from vidclass.recording.trained import Trained, read_trained
 from vidclass.recording.windows import WindowSchedule, WindowSpec, classify_windows, own_frames, set_times
 from vidclass.text import class_lines, clock
@@ -128,8 +128,8 @@ def segment(
     model: SequenceClassifier,
     cache: FeatureCache | None,
 ) -> Timeline:
-    """What is when in a recording; the frames of its windows are the video's own. cache: the features; with
-    them, cuts are found to the frame."""
+    """What is when in a recording, by the video's own frames. cache: the features; with them, cuts are found
+    to the frame."""
     reader, options, classes = job.reader, job.options, job.trained.classes
     window_seconds = float(job.spec.length / reader.info.fps)
     timeline = Timeline(
@@ -144,13 +144,19 @@ def segment(
     )
     if cache:
         timeline = refine_cuts(timeline, times, cache, model, job.spec.seq_length)
-    return timeline._replace(windows=own_frames(timeline.windows, reader.places))
+    if reader.places is None:
+        return timeline
+    return timeline._replace(
+        windows=own_frames(timeline.windows, reader.places),
+        segments=snap_cuts(timeline.segments, reader.own_times, 0.5 / float(reader.info.fps)),
+    )
 
 
 def write_video(job: ClassificationJob, timeline: Timeline, times: np.ndarray, writer: VideoWriter) -> None:
     """Writes result.avi, and says how far the times of its frames are off."""
     if job.reader.places is not None:
-        times = times[np.append(job.reader.places, len(times) - 1)]
+        own = job.reader.own_times
+        times = np.append(own, max(own[-1], times[-1]))
     rate = result_video.write(timeline, times, writer, job.options, job.bar)
     results.warn_of_rate(job.reader.path, job.options.output, rate, times)
 

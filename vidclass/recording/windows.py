@@ -187,7 +187,11 @@ def set_times(windows: list[Window], reader: FrameReader) -> tuple[list[Window],
     """
     rate, shown = float(reader.info.fps), reader.times
     last = 1 / rate
-    if np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
+    if reader.places is not None:
+        own = reader.own_times[-1]
+        end = own + (last_duration(reader.path, own, reader.limits) or last)
+        last = min(max(end - shown[-1], 0.001), 1.5 * last)
+    elif np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
         last = last_duration(reader.path, shown[-1], reader.limits) or last
     times = np.append(shown, shown[-1] + last)
     return [
@@ -196,11 +200,8 @@ def set_times(windows: list[Window], reader: FrameReader) -> tuple[list[Window],
     ], times
 
 
-def own_frames(windows: list[Window], places: np.ndarray | None) -> list[Window]:
-    """Windows with the numbers that their frames have in the video itself. places: see FrameReader; None: the
-    same ones."""
-    if places is None:
-        return windows
+def own_frames(windows: list[Window], places: np.ndarray) -> list[Window]:
+    """Windows with the numbers that their frames have in the video itself. places: see FrameReader."""
     edges = np.searchsorted(places, [(window.first_frame, window.end_frame) for window in windows]).tolist()
     return [
         window._replace(first_frame=first, end_frame=end)

@@ -19,7 +19,7 @@ from vidclass.video import selection
 from vidclass.video.ffmpeg import Ffmpeg, error_reason, passthrough, video_arguments
 from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits, frame_limit, too_many_frames_message
 from vidclass.video.probe import probe
-from vidclass.video.resampling import Resampling, find_resampling
+from vidclass.video.resampling import Resampling, find_resampling, resampled_limit
 from vidclass.video.times import read_stamps, read_times, sound_output, times_output
 
 # PPM frames carry their size; rgb24 leaves the conversion, with the source's matrix and range, to ffmpeg.
@@ -57,9 +57,10 @@ class FrameReader:
     .info: VideoInfo. .limits: VideoLimits, for whatever else opens the file. .size: (height, width) of the
     frames, once the first one has come; before that what the header says. After the last frame: .loss, None
     or a line on what could not be decoded; .times, when each frame is shown, in seconds from the recording's
-    start, float64 (frames,); .places, of a video that is resampled, see resample: the number of the first
-    frame that shows each of the video's own frames, int (own frames,). Raises FileNotFoundError or
-    ValueError, naming the file, when there is no video in it.
+    start, float64 (frames,). Of a video that is resampled, see resample: .own_times, the same of the video's
+    own frames; .places, the number of the first frame that shows each of these, int (own frames,).
+
+    Raises FileNotFoundError or ValueError, naming the file, when there is no video in it.
     """
 
     def __init__(self, path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS):
@@ -68,17 +69,18 @@ class FrameReader:
         self.size = self.info.height, self.info.width
         self.loss: str | None = None
         self.times = np.empty(0)
+        self.own_times = self.times
         self.places: np.ndarray | None = None
         self._resampling: Resampling | None = None
         self._expected = self.info.frames
         self._begun: Iterator[tuple[int, np.ndarray]] | None = None
 
     def resample(self) -> None:
-        """Lets the frames come at a constant rate, .info.fps, with .info.frames in number, if those of the
-        video don't. See resampling.py."""
-        self._resampling = find_resampling(self.path, self.info, self.limits)
-        if self._resampling:
-            self.info = self.info._replace(frames=self._resampling.frames)
+        """Lets the frames come at a constant rate if those of the video don't, see resampling.py; .info tells
+        this rate and their number."""
+        found = self._resampling = find_resampling(self.path, self.info, self.limits)
+        if found:
+            self.info = self.info._replace(fps=found.fps, frames=found.frames)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (frame for _, frame in self._read(None))
@@ -121,7 +123,7 @@ class FrameReader:
 
     def _read(self, chosen):
         """Yields (number, frame) of a Selection, of all frames without one."""
-        last, most = -1, frame_limit(self.path)
+        last, most = -1, resampled_limit(self.path) if self._resampling else frame_limit(self.path)
         filters = self._resampling.filters() if self._resampling else ""
         with tempfile.TemporaryDirectory() as folder:
             times = os.path.join(folder, "times")
@@ -151,18 +153,18 @@ class FrameReader:
                 open(times) as file,
             ):  # ffmpeg could not open the video
                 stamps = file.readlines()
-            decoded = len(read_stamps(stamps)) if self._resampling else 0
-            frames = decoded or (max(last + 1, len(read_stamps(stamps))) if chosen else last + 1)
-            self.times = read_times(stamps, frames, self.info.fps)
+            shown = read_stamps(stamps)
+        frames = max(last + 1, len(shown)) if chosen and not self._resampling else last + 1
         if not frames:
             raise ValueError(f"{self.path}: no frame can be decoded ({process.reason(self.path)})")
-        self.loss = describe_loss(self.path, frames, self._expected, process.failed, process.messages)
+        decoded = len(shown) if self._resampling else frames
+        self.loss = describe_loss(self.path, decoded, self._expected, process.failed, process.messages)
         if self._resampling:
-            places = self._resampling.places(self.times)
-            # Of the frames at the end at most a gap was left out; times may say anything.
-            count = min(max(last, int(places[-1])), last + selection.LONGEST_GAP) + 1
-            self.places = np.minimum(places, count - 1)
-            self.times = self._resampling.first + np.arange(count) / float(self.info.fps)
+            self.times = self._resampling.first + np.arange(frames) / float(self.info.fps)
+            self.own_times = np.maximum.accumulate(shown)
+            self.places = np.minimum(self._resampling.places(self.own_times), last)
+        else:
+            self.times = read_times(stamps, frames, self.info.fps)
 
 
 def read_ppm(stream: BinaryIO) -> np.ndarray | None:

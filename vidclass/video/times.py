@@ -13,6 +13,8 @@ from vidclass.video.ffmpeg import Ffmpeg, passthrough, run_to_end, video_argumen
 from vidclass.video.limits import DEFAULT_LIMITS, MAX_FPS, MOST_PACKETS, VideoLimits, frame_limit
 from vidclass.video.probe import as_frame_rate
 
+MOST_OFF = 0.25  # seconds that a regular frame may be off its time
+
 
 def find_times(
     path: str | os.PathLike,
@@ -74,7 +76,8 @@ def first_time(times: Sequence[float] | np.ndarray, fps: Fraction) -> tuple[floa
     times = np.asarray(times)
     first = np.median(times - np.arange(len(times)) / float(fps))
     off = np.abs(times - first - np.arange(len(times)) / float(fps)) * float(fps)  # in frames
-    is_regular = off.max() < 0.5 or (off.max() < 8 and off[-1] < 0.5 and (off < 0.5).mean() > 0.8)
+    most = min(0.5, MOST_OFF * float(fps))
+    is_regular = off.max() < most or (off.max() < 8 and off[-1] < most and (off < most).mean() > 0.8)
     return float(first if is_regular else times[0]), bool(is_regular)
 
 
