@@ -243,7 +243,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
-    args = parser.parse_intermixed_args(argv)
+    args = parser.parse_intermixed_args(arguments.after_dashes(sys.argv[1:] if argv is None else argv))
     arguments.read_positionals(parser, args)
     arguments.check_together(parser, args)
 

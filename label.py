@@ -45,7 +45,14 @@ def label(
     """
     from vidclass.labelling import label_file, server, session  # late: OpenCV and pandas are slow
 
-    path = label_file.label_paths(recording, labels_file)[0]
+    path, found, _ = label_file.label_paths(recording, labels_file)
+    if found and labels_file is None and label_file.has_neighbours(recording):
+        own = f"{os.path.splitext(recording)[0]}.csv"
+        print(
+            f"Opening {found}, which is there already. If it is of another recording, end this, and name a "
+            f"file of its own: label.py {recording} {own}",
+            file=sys.stderr,
+        )
     with session.only_session(path), tempfile.TemporaryDirectory() as folder:
         if options.checkpoint:
             classify_first(recording, path, options)

@@ -7,7 +7,6 @@ terminal) 129.
 
 import argparse
 import contextlib
-import os
 import re
 import signal
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 from vidclass import platform
-from vidclass.console import error_text, print, printable
+from vidclass.console import error_text, print, printable, unexpected_text
 from vidclass.errors import PRECISIONS, UsageError
 from vidclass.keras_loading import import_keras as import_keras  # as commands call it
 from vidclass.video.limits import MAX_PIXELS
@@ -238,10 +237,7 @@ def run(work: Callable[[], int | None], debug: bool = False) -> int:
             if isinstance(error, (OSError, ValueError, RuntimeError)):
                 return fail(error_text(error), 1)
             if isinstance(error, Exception):
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{os.path.basename(place.filename)}:{place.lineno}"
-                text = " ".join(str(error).split())
-                return fail(f"unexpected {type(error).__name__} at {where}: {text}; --debug tells more", 1)
+                return fail(f"{unexpected_text(error)}; --debug tells more", 1)
             raise
 
 

@@ -3,8 +3,10 @@ anything to their terminal.
 """
 
 import builtins
+import os
 import re
 import sys
+import traceback
 from typing import TextIO
 
 # Control characters, line separators, and those that change the direction of what follows.
@@ -42,3 +44,10 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)
+
+
+def unexpected_text(error: BaseException) -> str:
+    """What is said of an error that nobody thought of: its kind, and where it came up."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(place.filename)}:{place.lineno}"
+    return f"unexpected {type(error).__name__} at {where}: {' '.join(str(error).split())}"

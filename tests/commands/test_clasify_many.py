@@ -14,6 +14,7 @@ from helpers import ffmpeg
 
 import models
 from vidclass.features import inception
+from vidclass.recording import steps
 from vidclass.recording.summaries import ENDING
 
 
@@ -71,7 +72,8 @@ def test_many_recordings_with_one_network(recordings, monkeypatch):
     assert head.split() == ["recording", "Colour,", "min", "Grey,", "min", "segments", "least", "sure"]
     assert first.startswith("video.mp4 ") and third.startswith("<b>\\n1.mp4 ")
     assert last == (
-        "4 recordings: 3 classified, 0 complete before, 1 left out. results/index.html lists all."
+        "4 recordings: 3 classified, 0 complete before, 1 left out. results/index.html lists what is "
+        "complete."
     )
     single = run(recordings, "clasify.py", LENGTH, CLASSES, "lstm-features.hdf5", "video.mp4")
     assert single.returncode == 0
@@ -284,3 +286,50 @@ def test_what_does_not_go_together(recordings, arguments, mentions):
 def test_ray_without_ray(recordings, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     assert_one_line_error(many(recordings, "video.mp4", "--ray"), 1, "pip install -r requirements-ray.txt")
+
+
+def test_results_of_another_recording_are_not_overwritten(recordings):
+    """Of one name, in a run of its own; those of a recording that has moved are."""
+    quick = ("--no-video", "--quiet")
+    assert many(recordings, "video.mp4", *quick).returncode == 0
+    before = (recordings / "results/video.summary.json").read_bytes()
+    for _ in range(2):
+        assert many(recordings, "other/video.mp4", *quick).returncode == 0
+        assert (recordings / "results/video.summary.json").read_bytes() == before
+        assert len(list((recordings / "results").glob("video-??????.csv"))) == 1
+    assert "2 recordings" in (recordings / "results/index.html").read_text()
+    (recordings / "video.mp4").rename(recordings / "text.mp4")
+    os.makedirs(recordings / "moved")
+    (recordings / "text.mp4").rename(recordings / "moved/video.mp4")
+    assert many(recordings, "moved/video.mp4", *quick).returncode == 0
+    assert "moved" in (recordings / "results/video.summary.json").read_text()
+
+
+def test_one_that_fails_in_whatever_way_does_not_end_the_others(recordings, monkeypatch):
+    make_job = steps.make_job
+
+    def fail(reader, files, *others):
+        if reader.path == "video.mp4":
+            raise KeyError("nobody thought of it")
+        if "other" in reader.path:
+            with open(reader.path, "ab") as file:
+                file.write(b"x")
+        return make_job(reader, files, *others)
+
+    monkeypatch.setattr(steps, "make_job", fail)
+    os.makedirs(recordings / "results")
+    shutil.copy(recordings / "other/video.mp4", recordings / "linked.mp4")
+    (recordings / "results/.linked.lock").symlink_to(recordings / "text.mp4")
+    result = many(recordings, *FILES, "linked.mp4", "--no-video", "--quiet")
+    assert result.returncode == 1 and "1 classified, 0 complete before, 3 left out" in result.stdout
+    assert "video.mp4: unexpected KeyError at test_clasify_many.py:" in result.stderr
+    assert "other/video.mp4: has changed while it was classified; run again" in result.stderr
+    assert ".linked.lock: Too many levels of symbolic links" in result.stderr
+    assert (recordings / "text.mp4").read_text() == "no video"
+
+
+def test_names_that_begin_with_a_dash(recordings):
+    shutil.copy(recordings / "video.mp4", recordings / "-dash.mp4")
+    arguments = ("--output-dir", "results", "--no-video", "--quiet", "--", "lstm-features.hdf5", "-dash.mp4")
+    result = run(recordings, "clasify.py", *arguments)
+    assert result.returncode == 0 and "1 classified" in result.stdout, result.stderr

@@ -166,6 +166,16 @@ def test_where_nothing_can_be_cached(empty_cache):
     assert network_cache.load("name.npz") is None
 
 
+def test_what_is_no_plain_file_is_not_read_from_the_cache(empty_cache):
+    empty_cache.mkdir(parents=True)
+    os.mkfifo(empty_cache / "pipe.npz")
+    (empty_cache / "device.npz").symlink_to("/dev/zero")
+    with open(empty_cache / "large.npz", "wb") as file:
+        file.truncate(2**40)
+    for name in ("pipe.npz", "device.npz", "large.npz"):
+        assert network_cache.load(name) is None
+
+
 def test_memory_bounds_the_threads(monkeypatch):
     monkeypatch.setattr(int8.memory, "memory_limit", lambda: 2**32)
     monkeypatch.setattr(int8.platform, "cpu_count", lambda: 64)

@@ -555,8 +555,16 @@ def test_the_command(page, tmp_path):
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0 and not errors
+    (tmp_path / "next.ts").write_bytes(b"")
     assert "Ended. labels.csv: 1 labelled segment, 1 change saved" in output
-    assert sorted(os.listdir(tmp_path)) == ["labels.csv", "match.mp4"]
+    assert sorted(os.listdir(tmp_path)) == ["labels.csv", "match.mp4", "next.ts"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert "labels.csv, which is there already" in errors and "label.py match.mp4 match.csv" in errors
     page.wait(lambda: "label.py has ended" in page.text("#saved"))
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()

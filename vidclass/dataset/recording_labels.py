@@ -97,7 +97,7 @@ def check_end(labels: Sequence[Label], labels_file: str, source: Recording) -> l
             edge = f"ends at {label.end:.3f}" if has_end else f"starts at {label.start:.3f}"
             raise ValueError(
                 f"{labels_file}, line {label.line}: {edge} s, but {source.path} is "
-                f"{source.seconds:.3f} s long"
+                f"{source.seconds:.3f} s long: labels of another recording?"
             )
     return [label._replace(end=min(label.end, source.seconds)) for label in labels]
 

@@ -21,6 +21,21 @@ from vidclass.labelling.options import check_typed
 from vidclass.labelling.results import Windows, as_probability, read_result
 
 MOST_SEGMENTS = 50_000
+VIDEOS = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".mpg",
+    ".mpeg",
+    ".vob",
+    ".wmv",
+)
 EDL_CLASS = "Commercial"  # as cut_clips.py calls what an EDL marks
 
 
@@ -60,6 +75,15 @@ def label_paths(recording: str, given: str | None) -> tuple[str, str | None, str
             raise ValueError(f"{name}: not a plain file; name one that labels can be saved in")
     source = next((name for name in (path, given) if os.path.exists(name)), None)
     return path, source, result if os.path.exists(result) else None
+
+
+def has_neighbours(recording: str) -> bool:
+    """Whether other recordings seem to lie in a recording's folder, so that labels there may be theirs."""
+    folder, name = os.path.split(os.path.abspath(recording))
+    return any(
+        other != name and other.lower().endswith(VIDEOS) and not other.startswith("result.")
+        for other in os.listdir(folder)
+    )
 
 
 def open_labels(source: Recording, table: FrameTable, given: str | None) -> Labels:

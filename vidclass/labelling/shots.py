@@ -19,6 +19,7 @@ WIDTH = 144  # pixels of the frames that are compared, and of the pictures
 SETTLED = (
     6  # frames after a cut that the picture of a shot is taken: after a fade's or an encoder's beginning
 )
+BURST = 2  # frames after a cut in which another one is a part of it
 MOST_PICTURES = 20_000  # of some 4 kB each
 ONE_THREAD = ("-threads", "1")  # the browser plays at the same time, and ffmpeg may make a proxy
 
@@ -58,11 +59,11 @@ class Shots:
             return self._file.read(size)
 
     def _find(self, background: Background) -> None:
-        detector = ContentDetector(min_scene_len=0)  # a cut is a cut, however short the shot is
+        detector = ContentDetector(min_scene_len=0)  # else cuts would be left out, or come late
         first, last = 0, None
         for number, frame in enumerate(self._read(background)):
             found = detector.process_frame(FrameTimecode(number, 25.0), frame)
-            if found:
+            if found and found[-1].frame_num - first > BURST:
                 if first not in self._pictures and last is not None:
                     self._keep(first, last)
                 first = found[-1].frame_num

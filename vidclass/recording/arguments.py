@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 
 from vidclass import cli
 from vidclass.recording.exporters import WRITERS
@@ -124,6 +125,16 @@ def add_timeline_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="--smooth with a --min-duration of four windows: the network sees less than half of the frames",
     )
+
+
+def after_dashes(argv: Sequence[str]) -> list[str]:
+    """A command line without `--`: what comes after it is no option, whatever it begins with. argparse's
+    intermixed arguments don't know it."""
+    words = list(argv)
+    if "--" not in words:
+        return words
+    place = words.index("--")
+    return words[:place] + [f"./{word}" if word.startswith("-") else word for word in words[place + 1 :]]
 
 
 def make_options(args: argparse.Namespace) -> ClassifyOptions:

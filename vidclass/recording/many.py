@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from vidclass import locks
-from vidclass.console import count, error_text, print
+from vidclass.console import count, error_text, print, unexpected_text
 from vidclass.progress import SharedBar, progress
 from vidclass.recording import overview, results, steps
 from vidclass.recording.many_plan import Plan
@@ -75,16 +75,19 @@ def open_bar(plan: Plan, frames: dict[str, int], wait: bool = True) -> Any:
 def classify_one(plan: Plan, path: str, work: Work, bar: SharedBar | None = None) -> Found:
     """Classifies a recording, unless another run has it in hand or has done so meanwhile. One that can't be
     read is no error. Raises OSError if the disk is full."""
-    with _in_hand(os.path.join(plan.options.output_dir, f".{plan.names[path]}.lock")) as ours:
-        if not ours:
-            return Found(path, in_hand=True)
-        try:
+    try:
+        with _in_hand(os.path.join(plan.options.output_dir, f".{plan.names[path]}.lock")) as ours:
+            if not ours:
+                return Found(path, in_hand=True)
             summary = plan.summary(path) or _classify(plan, path, work, bar)
-        except (OSError, ValueError) as error:
-            if "No space left" in str(error):
-                raise
-            text = error_text(error)
-            return Found(path, text if path in text else f"{path}: {text}")
+            if summary.recording != recording_identity(path):
+                raise ValueError(f"{path}: has changed while it was classified; run again")
+    except Exception as error:
+        # A disk that is full, a checkpoint that has changed: the others would fare the same.
+        if "No space left" in str(error) or isinstance(error, RuntimeError):
+            raise
+        text = error_text(error) if isinstance(error, (OSError, ValueError)) else unexpected_text(error)
+        return Found(path, text if path in text else f"{path}: {text}")
     return Found(path, _loss_text(path, summary))
 
 
@@ -160,6 +163,6 @@ def print_result(plan: Plan, frames: dict[str, int], found: list[Found]) -> list
     before = len(summaries) - done
     print(
         f"{count(len(plan.names), 'recording')}: {done} classified, {before} complete before, "
-        f"{len(plan.names) - len(summaries)} left out. {index} lists all."
+        f"{len(plan.names) - len(summaries)} left out. {index} lists what is complete."
     )
     return summaries

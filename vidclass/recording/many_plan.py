@@ -93,7 +93,10 @@ def make_plan(
         saved_model = os.path.abspath(saved_model)
         if trained.weights not in ("imagenet", "random"):
             trained = replace(trained, weights=os.path.abspath(trained.weights))
-    names = result_names(paths if options.ray else paths.values())
+    names = result_names(
+        paths if options.ray else paths.values(),
+        lambda name, path: _is_anothers(os.path.join(options.output_dir, name + ENDING), path),
+    )
     if len(set(names.values())) < len(names):
         raise UsageError("two recordings would have results of one name; rename one of them")
     if options.shard:
@@ -106,6 +109,13 @@ def make_plan(
         raise OSError(f"{options.output_dir}: can't be written ({error.strerror})") from None
     atomic.remove_stale_temporaries(options.output_dir)
     return Plan(saved_model, trained, _made_with(saved_model, trained, each), names, options)
+
+
+def _is_anothers(summary, path):
+    """Whether a summary is of another recording, which is still there."""
+    found = read_summary(summary)
+    other = found.recording["path"] if found else None
+    return other is not None and other != os.path.abspath(path) and os.path.exists(other)
 
 
 def _same_folder(one, other):

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from vidclass.names import NAME_BYTES
 
@@ -14,18 +14,23 @@ TAKEN, TAKEN_ENDS = ("index",), (".summary", "-kept")
 DIGITS = 6  # of a path's hash
 
 
-def result_names(recordings: Iterable[str]) -> dict[str, str]:
+def result_names(
+    recordings: Iterable[str], is_another: Callable[[str, str], bool] = lambda stem, path: False
+) -> dict[str, str]:
     """{recording: the name of its results, without extension}: its own, and where several would share one, or
     it is taken, with the beginning of its path's SHA-256. So it doesn't depend on their order.
 
-    recordings: paths, of different files.
+    recordings: paths, of different files. is_another(name, path): whether there are results of this name
+    already, of another recording.
     """
     stems = {path: os.path.splitext(os.path.basename(path))[0] for path in recordings}
     counts: dict[str, int] = {}
     for stem in stems.values():
         counts[_folded(stem)] = counts.get(_folded(stem), 0) + 1
     return {
-        path: stem if counts[_folded(stem)] == 1 and not _is_taken(stem) else _with_hash(stem, path)
+        path: _with_hash(stem, path)
+        if counts[_folded(stem)] > 1 or _is_taken(stem) or is_another(stem, path)
+        else stem
         for path, stem in stems.items()
     }
 
