@@ -3,6 +3,7 @@
 import json
 import os
 import textwrap
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vidclass import atomic
 from vidclass.console import print
+from vidclass.text import one_line
 from vidclass.training.metrics import Predictions, compute_metrics, describe_baseline, headline, table
 from vidclass.training.recordings import describe_shared, recording_rows, recording_table
 
@@ -152,7 +154,8 @@ def new_figure(width: float, height: float) -> tuple[Figure, Callable[[str], Non
     FigureCanvasAgg(figure)
 
     def save(path):
-        with atomic.atomic_write(path) as partial:
+        with atomic.atomic_write(path) as partial, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a letter of a name that the font doesn't have
             figure.savefig(partial, format="png")
 
     return figure, save
@@ -160,7 +163,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Callable[[str], Non
 
 def shorten(name: str, longest: int = LONGEST_SHOWN) -> str:
     """A name that a figure has room for."""
-    name = name.encode(errors="replace").decode()  # bytes of a file name that are not text
+    name = one_line(name)
     return name if len(name) <= longest else f"{name[: longest - 9]}…{name[-8:]}"
 
 
