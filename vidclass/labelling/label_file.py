@@ -21,21 +21,7 @@ from vidclass.labelling.options import check_typed
 from vidclass.labelling.results import Windows, as_probability, read_result
 
 MOST_SEGMENTS = 50_000
-VIDEOS = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".mpg",
-    ".mpeg",
-    ".vob",
-    ".wmv",
-)
+VIDEOS = tuple(".mp4 .m4v .mov .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .vob .wmv".split())
 EDL_CLASS = "Commercial"  # as cut_clips.py calls what an EDL marks
 
 
