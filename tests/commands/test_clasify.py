@@ -518,6 +518,19 @@ def test_windows_last_as_long_as_clips_where_the_rate_varies(project, match, opt
     assert count_frames(match / "result.avi") == count_frames(match / "vfr.mkv")
 
 
+def test_the_last_frame_is_shown_for_some_windows(project, match):
+    """It is in result.avi once."""
+    drops = ("-vf", "select='lt(t,1)+not(mod(n,9))'", *variable_rate())
+    ffmpeg("-i video.mp4", *drops, "-c:v libx264 -bf 0", "x.mp4", cwd=match)
+    count = count_frames(match / "x.mp4")
+    longer = f"setts=duration='if(eq(N,{count - 1}),5/TB,DURATION)'"
+    ffmpeg("-i x.mp4 -c copy -bsf:v", longer, "y.mp4", cwd=match)
+    result = classify(project, match, "y.mp4")
+    assert result.returncode == 0, result.stderr
+    assert 9 < segments(match / "result.csv")[-1][1] < 9.5
+    assert count_frames(match / "result.avi") == count_frames(match / "y.mp4") == count
+
+
 def test_a_variable_rate_is_told(project, match):
     ffmpeg(
         "-i video.mp4 -vf select='not(between(t,1,2))+not(mod(n,5))'", *variable_rate(), "vfr.mkv", cwd=match

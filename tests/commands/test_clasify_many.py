@@ -14,6 +14,7 @@ from helpers import ffmpeg
 
 import models
 from vidclass.features import inception
+from vidclass.recording import many as many_steps
 from vidclass.recording import steps
 from vidclass.recording.summaries import ENDING
 
@@ -135,7 +136,6 @@ def test_a_run_that_is_stopped_keeps_what_is_complete(recordings, monkeypatch):
 
 
 def stop_at_second():
-    from vidclass.recording import steps
 
     calls, segment = [], steps.segment
 
@@ -203,7 +203,6 @@ def test_a_checkpoint_that_changes_meanwhile(recordings, monkeypatch):
 
 def test_two_runs_share_the_folder(recordings, monkeypatch):
     """What another has in hand is left to it."""
-    from vidclass.recording import steps
 
     others, segment = [], steps.segment
 
@@ -303,6 +302,29 @@ def test_results_of_another_recording_are_not_overwritten(recordings):
     (recordings / "text.mp4").rename(recordings / "moved/video.mp4")
     assert many(recordings, "moved/video.mp4", *quick).returncode == 0
     assert "moved" in (recordings / "results/video.summary.json").read_text()
+    # Together they keep their names, and one whose place can't be looked at keeps its results.
+    result = many(recordings, "moved/video.mp4", "other/video.mp4", *quick)
+    assert "0 classified, 2 complete before" in result.stdout
+    (recordings / "moved").rename(recordings / "away")
+    before = (recordings / "results/video.summary.json").read_bytes()
+    os.utime(recordings / "other/video.mp4")
+    assert "1 classified" in many(recordings, "other/video.mp4", *quick).stdout
+    assert (recordings / "results/video.summary.json").read_bytes() == before
+
+
+def test_a_name_that_another_run_takes_meanwhile(recordings, monkeypatch):
+    work = many_steps.classify_here
+
+    def late(plan, *others):  # after this run's plan is made
+        with monkeypatch.context() as patch:
+            patch.setattr(many_steps, "classify_here", work)
+            assert many(recordings, "other/video.mp4", "--no-video", "--quiet").returncode == 0
+        return work(plan, *others)
+
+    monkeypatch.setattr(many_steps, "classify_here", late)
+    result = many(recordings, "video.mp4", "--no-video", "--quiet")
+    assert result.returncode == 1 and "results of another recording have just got its name" in result.stderr
+    assert "elsewhere/other/video.mp4" in (recordings / "results/video.summary.json").read_text()
 
 
 def test_one_that_fails_in_whatever_way_does_not_end_the_others(recordings, monkeypatch):

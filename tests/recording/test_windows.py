@@ -14,7 +14,7 @@ from vidclass.features.sampling import evenly_spaced_indices
 from vidclass.recording import steps
 from vidclass.recording.cuts import FeatureCache, find_cuts
 from vidclass.recording.options import ClassifyOptions
-from vidclass.recording.segments import Window, average_windows
+from vidclass.recording.segments import Segment, Window, average_windows, snap_cuts
 from vidclass.recording.windows import WindowSchedule, WindowSpec, classify_windows, set_times
 from vidclass.video.reader import FrameReader
 
@@ -223,6 +223,23 @@ def test_a_sample_before_its_windows_start_is_not_missed(seq_length, fps, second
     spec = WindowSpec(seq_length, Fraction(seconds) * rate, Fraction(hop) * rate)
     found = list(classify_windows(Frames(frames, rate), Numbers(), Sequences(), spec, quiet=True))
     assert found[-1].end_frame == frames
+
+
+@pytest.mark.parametrize(
+    "edges, times, expected",
+    [
+        ([0, 10.3, 39.8, 50], [0, 10, 30, 40, 50], [0, 10, 40, 50]),
+        ([0, 14.9, 50], [0, 10, 30, 40], [0, 14.9, 50]),  # too far
+        ([0, 1.04, 1.1, 2], [0, 1, 1.04, 1.08, 1.12], [0, 1.04, 1.08, 2]),
+        ([0, 4, 5, 9], [0, 4.4, 20], [0, 4.4, 5, 9]),  # none gets lost
+        ([3, 9], [], [3, 9]),
+    ],
+)
+def test_cuts_are_where_a_frame_begins(edges, times, expected):
+    segments = [Segment(start, end, "A", 1.0) for start, end in zip(edges, edges[1:])]
+    found = snap_cuts(segments, np.array(times), 2)
+    assert [segment.start for segment in found] + [found[-1].end] == expected
+    assert all(before.end == after.start for before, after in zip(found, found[1:]))
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -9,6 +9,7 @@ import pytest
 from conftest import run, variable_rate
 from helpers import BITS, counter, ffmpeg, read_counter
 
+from vidclass.dataset.recording_labels import open_recording
 from vidclass.video.cutting import ClipCutter
 from vidclass.video.ffmpeg import filter_file
 from vidclass.video.reader import FrameReader
@@ -86,6 +87,17 @@ def test_as_many_frames_come_as_are_counted(tmp_path, seed):
         if place != [*reader.places, -1][number + 1]:  # one that is shown
             assert read_counter(found[place]) == number
             assert abs(reader.times[place] - shown[number]) < 0.51 / rate or place == len(found) - 1
+
+
+@pytest.mark.parametrize("kind", ["ts", "mp4"])
+def test_a_recording_lasts_as_long_as_its_times_say(tmp_path, kind):
+    """Whose picture begins late, and comes more rarely than its header says."""
+    path = tmp_path / f"late.{kind}"
+    write_at(tmp_path / "plain.mkv", [*np.arange(20) / 25, *range(1, 40)])
+    late = ("-itsoffset", "2", "-i", tmp_path / "plain.mkv", "-map 0:a -map 1:v -c:v copy -c:a aac")
+    ffmpeg("-f lavfi -i", "sine=duration=41", *late, path)
+    found = open_recording(path)
+    assert found.start == pytest.approx(2, abs=0.1) and found.seconds == pytest.approx(41, abs=1.1)
 
 
 def test_clips_of_pictures_that_are_shown_for_seconds(tmp_path):

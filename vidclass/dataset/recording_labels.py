@@ -21,14 +21,15 @@ END_SLACK = 0.5  # seconds that a label may end after the recording
 def open_recording(path: str, limits: VideoLimits = DEFAULT_LIMITS) -> Recording:
     """The Recording in a file. Raises OSError or ValueError, naming it, if there is none."""
     info = probe(path, limits)
+    start = float(first_picture(path, info.fps, limits))
+    is_late = start * info.fps > LATE
     # Of pictures that are shown for seconds, a clip would be less than one: cutting repeats them.
-    found = find_resampling(path, info, limits) if info.fps < LEAST_RATE else None
+    found = find_resampling(path, info, limits) if is_late or info.fps < LEAST_RATE else None
     if found:
         end = frame_time(_nearest_frame(found.first, found.fps) + found.frames, found.fps)
         return Recording(path, found.fps, end, clips_csv.fingerprint(path), found.first)
     frames = info.frames or count_frames(path, limits)
-    start = float(first_picture(path, info.fps, limits))
-    if start * info.fps > LATE and info.frames:
+    if is_late and info.frames:
         # Some headers tell how long sound and picture are together.
         frames = min(frames, read_packets(path, limits=limits)[0] or frames)
     # In whole frames, as cutting.ClipCutter counts them.

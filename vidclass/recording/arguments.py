@@ -131,7 +131,7 @@ def after_dashes(argv: Sequence[str]) -> list[str]:
     """A command line without `--`: what comes after it is no option, whatever it begins with. argparse's
     intermixed arguments don't know it."""
     words = list(argv)
-    if "--" not in words:
+    if "--" not in words or "--stream" in words:  # an address is no file
         return words
     place = words.index("--")
     return words[:place] + [f"./{word}" if word.startswith("-") else word for word in words[place + 1 :]]

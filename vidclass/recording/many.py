@@ -79,6 +79,7 @@ def classify_one(plan: Plan, path: str, work: Work, bar: SharedBar | None = None
         with _in_hand(os.path.join(plan.options.output_dir, f".{plan.names[path]}.lock")) as ours:
             if not ours:
                 return Found(path, in_hand=True)
+            plan.check_name(path)
             summary = plan.summary(path) or _classify(plan, path, work, bar)
             if summary.recording != recording_identity(path):
                 raise ValueError(f"{path}: has changed while it was classified; run again")

@@ -13,7 +13,7 @@ from vidclass.digests import file_digest
 from vidclass.errors import UsageError
 from vidclass.features.identity import weights_id
 from vidclass.recording.options import ClassifyOptions, ManyOptions
-from vidclass.recording.result_names import result_names
+from vidclass.recording.result_names import ANOTHERS, OWN, result_names
 from vidclass.recording.results import ResultFiles
 from vidclass.recording.summaries import ENDING, Summary, read_summary, recording_identity
 from vidclass.recording.trained import Trained, read_trained
@@ -49,6 +49,11 @@ class Plan:
     def summary_path(self, path: str) -> str:
         """The file with the summary of a recording."""
         return os.path.join(self.options.output_dir, f"{self.names[path]}{ENDING}")
+
+    def check_name(self, path: str) -> None:
+        """Raises ValueError if another run has just written another recording's results under the name."""
+        if _owner(self.summary_path(path), path) == ANOTHERS:
+            raise ValueError(f"{path}: results of another recording have just got its name; run again")
 
     def summary(self, path: str) -> Summary | None:
         """The summary of a recording whose results are complete: of just this file, checkpoint and options.
@@ -95,7 +100,7 @@ def make_plan(
             trained = replace(trained, weights=os.path.abspath(trained.weights))
     names = result_names(
         paths if options.ray else paths.values(),
-        lambda name, path: _is_anothers(os.path.join(options.output_dir, name + ENDING), path),
+        lambda name, path: _owner(os.path.join(options.output_dir, name + ENDING), path),
     )
     if len(set(names.values())) < len(names):
         raise UsageError("two recordings would have results of one name; rename one of them")
@@ -111,11 +116,17 @@ def make_plan(
     return Plan(saved_model, trained, _made_with(saved_model, trained, each), names, options)
 
 
-def _is_anothers(summary, path):
-    """Whether a summary is of another recording, which is still there."""
+def _owner(summary, path):
+    """Whose summary there is, see result_names. A recording that has moved is known by its size and time."""
     found = read_summary(summary)
-    other = found.recording["path"] if found else None
-    return other is not None and other != os.path.abspath(path) and os.path.exists(other)
+    if not found:
+        return ""
+    if found.recording["path"] == os.path.abspath(path):
+        return OWN
+    with contextlib.suppress(OSError):
+        if {**recording_identity(path), "path": found.recording["path"]} == found.recording:
+            return ANOTHERS if os.path.exists(found.recording["path"]) else OWN
+    return ANOTHERS
 
 
 def _same_folder(one, other):

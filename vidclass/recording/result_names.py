@@ -1,5 +1,6 @@
 """What the results of each of many recordings are called in one folder."""
 
+import collections
 import hashlib
 import os
 import unicodedata
@@ -12,27 +13,31 @@ ADDED_BYTES = len("..summary.json.012345-01234567.tmp.hdf5.lock")
 # Names that others' files have: index.html, match.summary.json, match-kept.mp4.
 TAKEN, TAKEN_ENDS = ("index",), (".summary", "-kept")
 DIGITS = 6  # of a path's hash
+OWN, ANOTHERS = "own", "another's"  # whose results are there
 
 
 def result_names(
-    recordings: Iterable[str], is_another: Callable[[str, str], bool] = lambda stem, path: False
+    recordings: Iterable[str], owner: Callable[[str, str], str] = lambda name, path: ""
 ) -> dict[str, str]:
-    """{recording: the name of its results, without extension}: its own, and where several would share one, or
-    it is taken, with the beginning of its path's SHA-256. So it doesn't depend on their order.
+    """{recording: the name of its results, without extension}: its own; where several would share one, or it
+    is taken, with the beginning of its path's SHA-256, unless its results are there without. So it doesn't
+    depend on their order.
 
-    recordings: paths, of different files. is_another(name, path): whether there are results of this name
-    already, of another recording.
+    recordings: paths, of different files. owner(name, path): whose results of this name are there already:
+    OWN, ANOTHERS, or "" if there are none.
     """
     stems = {path: os.path.splitext(os.path.basename(path))[0] for path in recordings}
-    counts: dict[str, int] = {}
-    for stem in stems.values():
-        counts[_folded(stem)] = counts.get(_folded(stem), 0) + 1
-    return {
-        path: _with_hash(stem, path)
-        if counts[_folded(stem)] > 1 or _is_taken(stem) or is_another(stem, path)
-        else stem
-        for path, stem in stems.items()
-    }
+    owners = {path: owner(stem, path) for path, stem in stems.items()}
+    counts = collections.Counter(map(_folded, stems.values()))
+    claims = collections.Counter(_folded(stem) for path, stem in stems.items() if owners[path] == OWN)
+
+    def name(path, stem):
+        if _is_taken(stem) or owners[path] == ANOTHERS:
+            return _with_hash(stem, path)
+        is_alone = counts[_folded(stem)] == 1 or owners[path] == OWN and claims[_folded(stem)] == 1
+        return stem if is_alone else _with_hash(stem, path)
+
+    return {path: name(path, stem) for path, stem in stems.items()}
 
 
 def _folded(stem):

@@ -39,8 +39,10 @@ def find_captions(timeline: Timeline, times: np.ndarray, options: ClassifyOption
     Arguments: see write(). Frames after the last Caption get it, too: a damaged video may yield more of them
     the second time."""
     classes = timeline.classes
-    if not options.smoothing:
-        return [caption(classes, window) for window in timeline.windows]
+    if not options.smoothing:  # some windows may have no frame: the last one is shown longer than they last
+        return [
+            caption(classes, window) for window in timeline.windows if window.first_frame < len(times) - 1
+        ]
     spans = over_segments(timeline.windows, timeline.segments, times)
     firsts = [classes.index(segment.class_name) for segment in timeline.segments]
     return [caption(classes, span, first) for span, first in zip(spans, firsts)]

@@ -143,19 +143,21 @@ def make_segments(
 
 
 def snap_cuts(segments: list[Segment], times: np.ndarray, most: float) -> list[Segment]:
-    """Segments that give way to each other at one of some times, rising, in seconds, where one is nearer than
-    `most`."""
-    edges = np.array([segment.start for segment in segments[1:]])
-    if len(times) < 2 or not len(edges):
+    """Segments that give way to each other where a frame begins, not while one is shown.
+
+    times: of the frames, rising, in seconds. most: seconds that a cut is moved at most.
+    """
+    if not segments:
         return segments
-    places = np.clip(np.searchsorted(times, edges), 1, len(times) - 1)
-    nearest = times[places - (edges - times[places - 1] < times[places] - edges)]
-    cuts = np.where(np.abs(nearest - edges) < most, nearest, edges).tolist()
-    starts, ends = [segments[0].start, *cuts], [*cuts, segments[-1].end]
-    return [
-        segment._replace(start=start, end=end)
-        for segment, start, end in zip(segments, starts, ends, strict=True)
-    ]
+    edges = [segment.start for segment in segments] + [segments[-1].end]
+    for number in range(1, len(segments)):
+        place = int(np.searchsorted(times, edges[number]))
+        nearest = min(
+            times[max(place - 1, 0) : place + 1].tolist(), key=lambda time: abs(time - edges[number])
+        )
+        if abs(nearest - edges[number]) <= most and edges[number - 1] < nearest < edges[number + 1]:
+            edges[number] = nearest
+    return [segment._replace(start=start, end=end) for segment, start, end in zip(segments, edges, edges[1:])]
 
 
 def stretches_of(segments: list[Segment], classes: Collection[str]) -> list[tuple[float, float]]:

@@ -148,7 +148,7 @@ def segment(
         return timeline
     return timeline._replace(
         windows=own_frames(timeline.windows, reader.places),
-        segments=snap_cuts(timeline.segments, reader.own_times, 0.5 / float(reader.info.fps)),
+        segments=snap_cuts(timeline.segments, reader.own_times, window_seconds),
     )
 
 

@@ -81,6 +81,7 @@ class FrameReader:
         found = self._resampling = find_resampling(self.path, self.info, self.limits)
         if found:
             self.info = self.info._replace(fps=found.fps, frames=found.frames)
+            self._expected = found.own_frames
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (frame for _, frame in self._read(None))

@@ -25,6 +25,7 @@ class Resampling:
     first: float  # when the first one is shown, in seconds from the recording's beginning
     fps: Fraction
     frames: int = 0  # as the headers say
+    own_frames: int = 0  # of the video, as they say
     longer: float = 0.0  # seconds by which its last frame is at least to be prolonged, to be there to the end
 
     def filters(self) -> str:
@@ -57,7 +58,8 @@ def find_resampling(
     # A header may claim that a frame is shown for a year.
     if max(end, begun + 1) < resampled_limit(path):
         # ffmpeg counts in frames at a rate that may be the header's.
-        return replace(found, frames=max(end, begun + 1), longer=last + 1 + 2 / float(info.fps))
+        longer = last + 1 + 2 / float(info.fps)
+        return replace(found, frames=max(end, begun + 1), own_frames=len(times), longer=longer)
     return None
 
 
