@@ -91,6 +91,8 @@ def test_names_do_not_depend_on_the_order(recordings):
     before = times(recordings)
     result = many(recordings, *reversed(FILES), "video.mp4", "./video.mp4", "--no-video", "--quiet")
     assert result.returncode == 0 and "0 classified, 3 complete before, 0 left out" in result.stdout
+    for name in FILES:  # nor on what else is given
+        assert "0 classified, 1 complete before" in many(recordings, name, "--no-video", "--quiet").stdout
     assert times(recordings) == before
 
 

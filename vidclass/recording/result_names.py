@@ -20,8 +20,8 @@ def result_names(
     recordings: Iterable[str], owner: Callable[[str, str], str] = lambda name, path: ""
 ) -> dict[str, str]:
     """{recording: the name of its results, without extension}: its own; where several would share one, or it
-    is taken, with the beginning of its path's SHA-256, unless its results are there without. So it doesn't
-    depend on their order.
+    is taken, with the beginning of its path's SHA-256. Results that are there keep their name. So it doesn't
+    depend on the order of the recordings.
 
     recordings: paths, of different files. owner(name, path): whose results of this name are there already:
     OWN, ANOTHERS, or "" if there are none.
@@ -32,10 +32,12 @@ def result_names(
     claims = collections.Counter(_folded(stem) for path, stem in stems.items() if owners[path] == OWN)
 
     def name(path, stem):
+        hashed = _with_hash(stem, path)
         if _is_taken(stem) or owners[path] == ANOTHERS:
-            return _with_hash(stem, path)
-        is_alone = counts[_folded(stem)] == 1 or owners[path] == OWN and claims[_folded(stem)] == 1
-        return stem if is_alone else _with_hash(stem, path)
+            return hashed
+        if owners[path] == OWN:
+            return stem if claims[_folded(stem)] == 1 else hashed
+        return stem if counts[_folded(stem)] == 1 and owner(hashed, path) != OWN else hashed
 
     return {path: name(path, stem) for path, stem in stems.items()}
 
