@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from vidclass.video.cutting import first_picture
-from vidclass.video.limits import DEFAULT_LIMITS, VideoLimits, frame_limit
+from vidclass.video.limits import DEFAULT_LIMITS, MOST_PACKETS, VideoLimits, frame_limit
 from vidclass.video.probe import VideoInfo, is_program_stream
 from vidclass.video.times import constant_rate, first_time, from_time, packet_times
 
@@ -51,8 +51,8 @@ def find_resampling(
     if is_program_stream(path):  # its times are guesses, most of them
         return None
     times, last = packet_times(path, limits)
-    if len(times) < 2 or np.isnan(times).any() or first_time(times, info.fps)[1]:
-        return None
+    if not 2 <= len(times) < MOST_PACKETS or np.isnan(times).any() or first_time(times, info.fps)[1]:
+        return None  # of more packets nobody knows where they end
     found = Resampling(first_picture(path, info.fps, limits), max(info.fps, LEAST_RATE))
     end, begun = (int(place) for place in found.places(times[-1:] + np.array([last, 0.0])))
     # A header may claim that a frame is shown for a year.
