@@ -105,7 +105,7 @@ def test_a_network_is_built_once(tmp_path, monkeypatch, photos, random_extractor
         inception.folded_network.cache_clear()
         network = inception.folded_network("random", "random")
         np.testing.assert_array_equal(compile_network(network, photos.shape[1:])(photos), expected)
-        assert len(loaded) == count
+        assert len(loaded) == count and network.layers == fold(load("random")).layers
     inception.folded_network.cache_clear()
 
 

@@ -21,9 +21,9 @@ class Layer(NamedTuple):
 
     name: str
     kind: str  # the name of Keras's class: one of those above, or GlobalAveragePooling2D
-    sources: Sequence[str]  # names of the layers whose outputs it takes, "" for the images
-    size: Sequence[int] = ()  # of what is pooled: rows, columns
-    strides: Sequence[int] = ()
+    sources: tuple[str, ...]  # names of the layers whose outputs it takes, "" for the images
+    size: tuple[int, ...] = ()  # of what is pooled: rows, columns
+    strides: tuple[int, ...] = ()
     padding: str = ""  # "same" or "valid"
 
 
@@ -57,7 +57,9 @@ class FoldedNetwork:
     def from_bytes(cls, content: bytes) -> "FoldedNetwork":
         """What to_bytes has written."""
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            found = [Layer(*values) for values in json.loads(file["layers"].tobytes())]
+            rows = json.loads(file["layers"].tobytes())
+            # Jax wants tuples, of which JSON makes lists.
+            found = [Layer._make(tuple(v) if isinstance(v, list) else v for v in row) for row in rows]
             names = [layer.name for layer in found if layer.kind == CONVOLUTION]
             return cls(found, {name: (file[f"0 {name}"], file[f"1 {name}"]) for name in names})
 
@@ -83,7 +85,7 @@ def fold(model: Model) -> FoldedNetwork:
             Layer(
                 layer.name,
                 type(layer).__name__,
-                sources,
+                tuple(sources),
                 tuple(getattr(layer, "pool_size", ())),
                 tuple(getattr(layer, "strides", ())),
                 getattr(layer, "padding", ""),
