@@ -53,14 +53,18 @@ def counter(path, frames=300, fps=25, size=(96, 160), arguments=()):
         *arguments,
         str(path),
     ]
-    pictures = []
-    for number in range(frames):
-        row = np.repeat([255 if number >> bit & 1 else 0 for bit in range(BITS)], width // BITS).astype(
-            np.uint8
-        )
-        pictures.append(np.tile(row, (height, 1)).tobytes())
-    subprocess.run(command, input=b"".join(pictures), check=True)
+    subprocess.run(command, input=counter_pictures(frames, size), check=True)
     return path
+
+
+def counter_pictures(frames, size=(96, 160)):
+    """The pictures of counter(), as ffmpeg's rawvideo in gray: bytes."""
+    height, width = size
+    rows = [
+        np.repeat([255 * (number >> bit & 1) for bit in range(BITS)], width // BITS)
+        for number in range(frames)
+    ]
+    return b"".join(np.tile(row.astype(np.uint8), (height, 1)).tobytes() for row in rows)
 
 
 def read_counter(frame):

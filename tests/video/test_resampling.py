@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import run, variable_rate
-from helpers import BITS, counter, ffmpeg, read_counter
+from helpers import counter, counter_pictures, ffmpeg, read_counter
 
 from vidclass.dataset.recording_labels import open_recording
 from vidclass.video.cutting import ClipCutter
@@ -125,8 +125,6 @@ def test_clips_of_pictures_that_are_shown_for_seconds(tmp_path):
 def write_at(path, times):
     """Writes a video whose picture n is shown from times[n] on, in seconds."""
     rawvideo = "-f rawvideo -pix_fmt gray -video_size 160x96 -framerate 25"
-    rows = [np.repeat([255 * (n >> bit & 1) for bit in range(BITS)], 160 // BITS) for n in range(len(times))]
-    content = np.stack([np.tile(row.astype(np.uint8), (96, 1)) for row in rows]).tobytes()
     script = path.with_suffix(".filter")
     moves = [f"eq(N,{number})*{time:.4f}" for number, time in enumerate(times)]
     while len(moves) > 1:  # ffmpeg's parser has a limited depth
@@ -139,7 +137,7 @@ def write_at(path, times):
         *filter_file(script),
         *(encoding[:-1] if path.suffix != ".mp4" else encoding),
         path,
-        input=content,
+        input=counter_pictures(len(times)),
     )
 
 

@@ -39,8 +39,8 @@ class FoldedNetwork:
     def run(self, images: Any, compute: Callable[[Layer, list], Any]) -> Any:
         """The output of the network whose layers are computed one by one, by compute(layer, inputs). images:
         a tensor."""
-        sources = {layer.name: layer.sources for layer in self.layers}
         by_name = {layer.name: layer for layer in self.layers}
+        sources = {name: layer.sources for name, layer in by_name.items()}
         return run_layers(sources, images, lambda name, inputs: compute(by_name[name], inputs))
 
     def to_bytes(self) -> bytes:
@@ -73,9 +73,9 @@ def fold(model: Model) -> FoldedNetwork:
     """
     kernels: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     places = {model.layers[0].name: ""}  # {layer: the one that gives its output}
-    found = []
+    found, all_sources = [], layer_sources(model)
     for layer in model.layers[1:]:
-        sources = [places[source] for source in layer_sources(model)[layer.name]]
+        sources = [places[source] for source in all_sources[layer.name]]
         if isinstance(layer, layers.BatchNormalization):
             places[layer.name] = sources[0]
             kernels[sources[0]] = _fold(model.get_layer(sources[0]), layer, is_first=not kernels)

@@ -16,18 +16,8 @@ import numpy as np
 from keras import backend, layers, ops
 from keras.applications import InceptionV3
 
-from vidclass.features import network_cache, weights_file
-from vidclass.features.folded import (
-    ACTIVATION,
-    AVERAGE_POOLING,
-    CONCATENATION,
-    CONVOLUTION,
-    MAX_POOLING,
-    FoldedNetwork,
-    fold,
-    layer_sources,
-    run_layers,
-)
+from vidclass.features import folded, network_cache, weights_file
+from vidclass.features.folded import FoldedNetwork, fold, layer_sources, run_layers
 from vidclass.features.identity import FEATURES_LENGTH
 
 RANDOM_SIZE = 299  # pixels of the images that the random weights are calibrated on
@@ -180,16 +170,16 @@ def compile_network(
 
     def compute(layer, inputs):
         x = inputs[0]
-        if layer.kind == CONVOLUTION:
+        if layer.kind == folded.CONVOLUTION:
             kernel, bias = kernels[layer.name]
             return ops.conv(x, kernel, layer.strides, layer.padding) + bias
-        if layer.kind == ACTIVATION:
+        if layer.kind == folded.ACTIVATION:
             return ops.relu(x)
-        if layer.kind == MAX_POOLING:
+        if layer.kind == folded.MAX_POOLING:
             return ops.max_pool(x, layer.size, layer.strides, layer.padding)
-        if layer.kind == AVERAGE_POOLING:
+        if layer.kind == folded.AVERAGE_POOLING:
             return ops.average_pool(x, layer.size, layer.strides, layer.padding)
-        if layer.kind == CONCATENATION:
+        if layer.kind == folded.CONCATENATION:
             return ops.concatenate(inputs, -1)
         # avg_pool: too many numbers to be added up in 16 bits
         return ops.mean(ops.cast(x, "float32"), (1, 2))

@@ -18,15 +18,8 @@ import numpy as np
 
 from vidclass import memory, platform
 from vidclass.console import error_text
-from vidclass.features import network_cache
-from vidclass.features.folded import (
-    ACTIVATION,
-    AVERAGE_POOLING,
-    CONCATENATION,
-    CONVOLUTION,
-    MAX_POOLING,
-    FoldedNetwork,
-)
+from vidclass.features import folded, network_cache
+from vidclass.features.folded import FoldedNetwork
 from vidclass.features.identity import LARGEST_RATIO, LEAST_RANGE, RANGES_LENGTH, weights_id
 from vidclass.features.inception import folded_network
 from vidclass.keras_loading import import_keras, muted
@@ -144,11 +137,11 @@ def range_numbers(network: FoldedNetwork) -> dict[str, int]:
 
     ranged = []
     for layer in network.layers:
-        if layer.kind in (CONCATENATION, MAX_POOLING, AVERAGE_POOLING):
+        if layer.kind in (folded.CONCATENATION, folded.MAX_POOLING, folded.AVERAGE_POOLING):
             for source in layer.sources:
                 if (found := representative(source)) != representative(layer.name):
                     shared[found] = representative(layer.name)
-        elif layer.kind != ACTIVATION:
+        elif layer.kind != folded.ACTIVATION:
             continue
         ranged.append(layer.name)
     order = list(dict.fromkeys(map(representative, ranged)))
@@ -162,16 +155,16 @@ def _forward(network, kernels, images, quantize):
 
     def compute(layer, inputs):
         x, padding = inputs[0], layer.padding.upper()
-        if layer.kind == CONVOLUTION:
+        if layer.kind == folded.CONVOLUTION:
             kernel, bias = kernels[layer.name]
             return tf.nn.conv2d(x, kernel, layer.strides, padding) + bias
-        if layer.kind == ACTIVATION:
+        if layer.kind == folded.ACTIVATION:
             return quantize(layer.name, tf.nn.relu(x))
-        if layer.kind == MAX_POOLING:
+        if layer.kind == folded.MAX_POOLING:
             return quantize(layer.name, tf.nn.max_pool2d(x, layer.size, layer.strides, padding))
-        if layer.kind == AVERAGE_POOLING:
+        if layer.kind == folded.AVERAGE_POOLING:
             return quantize(layer.name, tf.nn.avg_pool2d(x, layer.size, layer.strides, padding))
-        if layer.kind == CONCATENATION:
+        if layer.kind == folded.CONCATENATION:
             return quantize(layer.name, tf.concat(inputs, -1))
         return tf.reduce_mean(x, (1, 2))  # avg_pool, whose result stays float32
 

@@ -34,7 +34,8 @@ def load(name: str) -> bytes | None:
         return None
     path = os.path.join(place, name)
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode) or os.path.getsize(path) > MOST_BYTES:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
             return None  # to open a pipe would wait for ever
         with open(path, "rb") as file:
             digest, content = file.read(DIGEST), file.read(MOST_BYTES)
