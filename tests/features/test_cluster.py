@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import threading
 from pathlib import Path
 
@@ -17,8 +18,16 @@ ARGUMENTS = (*ARTICLE_ARGUMENTS, "--weights", "random", "--quiet")
 
 @pytest.fixture(scope="module")
 def nodes():
-    """A cluster of two nodes with a processor each: its address inside, and from outside."""
-    with pytest.MonkeyPatch.context() as patch, socket.socket() as free:
+    """A cluster of two nodes with a processor each: its address inside, and from outside.
+
+    Each has a folder of its own, as on two machines: in one folder the second node to unpack the suite would
+    delete what the first is importing.
+    """
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        socket.socket() as free,
+        tempfile.TemporaryDirectory(prefix="ray-") as folder,  # tmp_path is too long for Ray's sockets
+    ):
         patch.setenv("RAY_AUTH_MODE", "disabled")
         from ray.cluster_utils import Cluster
 
@@ -29,7 +38,7 @@ def nodes():
             initialize_head=True,
             head_node_args={"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": port},
         )
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=1, temp_dir=folder)
         yield cluster.address, f"ray://127.0.0.1:{port}"
         cluster.shutdown()
 
@@ -132,10 +141,37 @@ def test_frames_are_the_same(copy, nodes, inside):
     assert (copy / "data/data_file.csv").read_text() == "".join(
         sorted([*listed.splitlines(True), "train,Grey,l'été,25\n"])
     )
-    # Again from inside, or without the cluster: Ray's proxy for those outside may stumble over the process of
-    # the client before (psutil.ZombieProcess).
-    options = ("--ray", address) if inside else ()
-    assert "17 done before, 1 failed" in run(copy, "extract_files.py", "mp4", "--quiet", *options).stdout
+    again = run(copy, "extract_files.py", "mp4", "--quiet", "--ray", address)
+    assert "17 done before, 1 failed" in again.stdout
+
+
+@pytest.mark.parametrize("failures, reached", [(2, True), (3, False)])
+def test_a_cluster_that_fails_to_start_the_clients_process_is_asked_again(monkeypatch, failures, reached):
+    import ray
+
+    from vidclass.features import ray_cluster
+
+    calls = []
+
+    def init(**arguments):
+        calls.append(arguments)
+        if len(calls) <= failures:
+            raise ConnectionError(
+                "Initialization failure from server:\nTraceback (most recent call last):\n  File ...\n"
+                "RuntimeError: Starting Ray client server failed.\n"
+            )
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray_cluster, "_check_reachable", lambda address: None)
+    if reached:
+        with ray_cluster.connected("ray://head:10001"):
+            assert len(calls) == 3
+    else:
+        with (
+            pytest.raises(RuntimeError, match=r"reached \(RuntimeError: Starting Ray .* failed.\); does it"),
+            ray_cluster.connected("ray://head:10001"),
+        ):
+            pass
 
 
 @pytest.mark.parametrize(

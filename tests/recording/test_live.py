@@ -4,9 +4,11 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import time
 import types
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from conftest import CLASSES, LENGTH, assert_one_line_error, run
@@ -212,6 +214,13 @@ def free_port(kind):
         return free.getsockname()[1]
 
 
+def wait_for_udp_port(port, opened):
+    """Until a process of this machine receives there, or none does, as Linux says."""
+    end = time.monotonic() + 60
+    while (f":{port:04X} " in Path("/proc/net/udp").read_text()) != opened and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     "options, expected",
     [
@@ -222,30 +231,19 @@ def free_port(kind):
 def test_a_udp_sender_that_ends(project, match, tmp_path, monkeypatch, options, expected):
     """It can't say so: what it has sent is classified, to the last picture, and the run ends well."""
     monkeypatch.setattr("vidclass.recording.live_source.ENDED", 2)
-    address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
-    # It begins when the receiver has waited in vain for once, after the network has been compiled.
-    sender = subprocess.Popen(
-        [
-            "sh",
-            "-c",
-            'while ! grep -q waiting "$0" 2>/dev/null; do sleep 0.1; done; sleep 2.5; exec "$@"',
-            tmp_path / "said",
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-re",
-            "-i",
-            match / "video.mp4",
-            "-c:v",
-            "mpeg2video",
-            "-q:v",
-            "2",
-            "-f",
-            "mpegts",
-            f"{address}?pkt_size=1316",
-        ],
-        stdin=subprocess.DEVNULL,
-    )
+    port = free_port(socket.SOCK_DGRAM)
+    address = f"udp://127.0.0.1:{port}"
+    command = [find_ffmpeg(), "-v", "error", "-re", "-i", match / "video.mp4", "-c:v", "mpeg2video"]
+    command += ["-q:v", "2", "-f", "mpegts", f"{address}?pkt_size=1316"]
+
+    def send():
+        """When the receiver has waited in vain for once, so that the network has been compiled."""
+        for opened in (True, False, True):
+            wait_for_udp_port(port, opened)
+        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=60, check=True)
+
+    sender = threading.Thread(target=send)
+    sender.start()
     with open(tmp_path / "said", "w", buffering=1) as said:
         monkeypatch.setattr(live_source.sys, "stderr", said)
         result = run_with_stderr(
@@ -257,9 +255,11 @@ def test_a_udp_sender_that_ends(project, match, tmp_path, monkeypatch, options, 
             project / "data/checkpoints/lstm-features.hdf5",
             address,
             "--stream",
+            "--precision",
+            "float32",  # nothing is said of it
             *options,
         )
-    sender.wait()
+    sender.join()
     said = (tmp_path / "said").read_text()
     assert result.returncode == 0, said
     assert said.splitlines() == [

@@ -26,6 +26,7 @@ HERE = "local"  # the address of a cluster that is started on this machine, for 
 # Processors of a worker at most, if nothing else is asked for: InceptionV3 scales better over processes than
 # over threads.
 CPUS = 4
+ATTEMPTS = 3  # to connect to a cluster from outside
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell Ray's makers
 
 
@@ -58,12 +59,11 @@ def connected(address: str) -> Iterator[None]:
         mute.enter_context(muted())
         sigterm = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(
-                **where, logging_level=logging.ERROR, log_to_driver=False, runtime_env={"working_dir": suite}
-            )
+            _join(ray, {**where, "runtime_env": {"working_dir": suite}})
         except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[-1]  # the last line of a server's traceback
             raise RuntimeError(
-                f"the Ray cluster {address} can't be reached ({error}); does it want a token "
+                f"the Ray cluster {address} can't be reached ({reason}); does it want a token "
                 f"(RAY_AUTH_MODE=token)?"
             ) from None
         if threading.current_thread() is threading.main_thread():
@@ -73,6 +73,19 @@ def connected(address: str) -> Iterator[None]:
         ray.shutdown()
         mute.close()
         shutil.rmtree(suite, ignore_errors=True)
+
+
+def _join(ray, arguments):
+    """ray.init. The process that a cluster starts for a client from outside dies at times before it is
+    ready (https://github.com/ray-project/ray/issues/63202), so it is asked for up to ATTEMPTS times."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(**arguments, logging_level=logging.ERROR, log_to_driver=False)
+            return
+        except ConnectionError as error:
+            if "Initialization failure from server" not in str(error) or attempt == ATTEMPTS:
+                raise
+            ray.shutdown()
 
 
 def _check_reachable(address):
