@@ -237,17 +237,23 @@ def copy(project, tmp_path):
     return tmp_path / "copy"
 
 
-@pytest.fixture
-def match(tmp_path):
-    """A folder with nothing but a video: 2.4 s of Grey, then 1.96 s of Colour, 109 frames."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def rendered_match(tmp_path_factory):
+    """See match."""
+    folder = tmp_path_factory.mktemp("match")
     for name, seconds in (("Grey", 2.4), ("Colour", 1.96)):
         render(folder / "parts" / f"{name}.mp4", name, 3, seconds)
     (folder / "list.txt").write_text("file parts/Grey.mp4\nfile parts/Colour.mp4\n")
     ffmpeg("-f concat -i list.txt -vf fps=25", "video.mp4", cwd=folder)
-    shutil.rmtree(folder / "parts")
-    (folder / "list.txt").unlink()
+    return folder / "video.mp4"
+
+
+@pytest.fixture
+def match(rendered_match, tmp_path):
+    """A folder with nothing but a video: 2.4 s of Grey, then 1.96 s of Colour, 109 frames."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shutil.copy(rendered_match, folder)
     return folder
 
 

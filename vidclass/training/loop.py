@@ -50,6 +50,8 @@ def fit(
     run = f"{research_model.name}-{time.strftime('%Y%m%d-%H%M%S')}" + (f"-fold-{fold}" if fold else "")
     if devices > 1:
         print(f"Training on {devices} devices, {-(-options.batch_size // devices)} clips of a batch on each")
+    elif keras.backend.backend() == "tensorflow":
+        create_variables(research_model)
     train_batches = Batches(sequences.train, options.batch_size, options.seed, devices)
     checkpoints = Checkpoints(research_model, metadata, os.path.join(options.data_dir, "checkpoints"), fold)
     history = research_model.trainer.fit(
@@ -72,6 +74,17 @@ def fit(
     if checkpoints.best_path is None and before is None:
         raise RuntimeError("the validation loss was NaN in every epoch: no checkpoint was written")
     return Fit(history, checkpoints.first_epoch, checkpoints.best_path, checkpoints.best_epoch)
+
+
+def create_variables(research_model: Any) -> None:
+    """Creates the variables of the optimizer and the metrics. TensorFlow traces a training step twice if the
+    first makes them, which takes seconds."""
+    trainer, nb_classes = research_model.trainer, research_model.nb_classes
+    trainer.optimizer.build(trainer.trainable_variables)
+    probabilities = np.zeros((1, nb_classes), np.float32)
+    outputs = [probabilities for _ in trainer.outputs]
+    trainer.compute_metrics(None, probabilities, outputs if len(outputs) > 1 else probabilities)
+    trainer.reset_metrics()
 
 
 class Seeder(keras.callbacks.Callback):
