@@ -49,6 +49,11 @@ def test_wrong_usage(run_script, arguments):
     assert result.returncode == 2 and "train.py: error:" in result.stderr
 
 
+@pytest.mark.parametrize("arguments", [("75", "2", "--", "--"), ("--", "75", "2", "--")])
+def test_a_file_whose_name_is_two_dashes(tmp_path, arguments):
+    assert_one_line_error(run(tmp_path, "evaluate.py", *arguments), 1, "./--")
+
+
 @pytest.mark.parametrize(
     "text, value",
     [

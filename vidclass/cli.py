@@ -27,6 +27,13 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):
         super().error(printable(message))  # it may name files that a shell found
 
+    def parse_known_args(self, args=None, namespace=None):
+        """Takes a second `--` for a file of that name; argparse of Python 3.11 makes a list of it."""
+        words = list(sys.argv[1:] if args is None else args)
+        place = words.index("--") + 1 if "--" in words else len(words)
+        words[place:] = ["./--" if word == "--" else word for word in words[place:]]
+        return super().parse_known_args(words, namespace)
+
 
 def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """An ArgumentParser that shows the script's docstring, with the options that all scripts have."""

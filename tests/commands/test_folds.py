@@ -90,6 +90,7 @@ def test_more_folds_than_clips(trained):
     assert_one_line_error(result, 1, "7 folds are not possible", "6")
 
 
+@pytest.mark.slow
 def test_the_earlier_best_stays_until_the_mean_is_written(trained, tmp_path, monkeypatch):
     folder = tmp_path / "stopped"
     shutil.copytree(trained[0], folder)

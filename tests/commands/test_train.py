@@ -188,6 +188,7 @@ def history(folder):
     ]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_history(copy):
     """To the last digit, in another process, too; another seed gives another."""
     before = history(copy)

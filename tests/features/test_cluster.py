@@ -120,7 +120,8 @@ def test_recordings_are_classified_in_the_same_way(project, match, nodes, inside
     assert "3 complete before" in run(match, *arguments, "there").stdout
 
 
-@pytest.mark.parametrize("inside", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("inside", [True, False])
 def test_frames_are_the_same(copy, nodes, inside):
     address = nodes[0] if inside else nodes[1]
     frames = {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*.jpg")}

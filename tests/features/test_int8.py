@@ -47,6 +47,7 @@ def empty_cache(tmp_path, monkeypatch):
     int8.shared_network.cache_clear()
 
 
+@pytest.mark.slow
 def test_features_of_real_frames(shared_clips, shared_weights):
     """Of clips that the ranges were not measured on, too."""
     shape, frames = (299, 299, 3), {}
@@ -238,6 +239,7 @@ def test_the_whole_job(copy, match, tmp_path):
     assert seen == [("int8", ranges), ("float32", None)]
 
 
+@pytest.mark.slow
 def test_a_recording_gives_the_ranges_that_a_checkpoint_lacks(project, match, tmp_path):
     asked = classify(project, tmp_path, match / "video.mp4", "--no-video", "--quiet", "--precision", "int8")
     assert asked.returncode == 0 and "measuring them on frames of" in asked.stderr
@@ -256,13 +258,8 @@ def test_a_live_source_needs_a_checkpoint_that_has_them(project, tmp_path):
     assert_one_line_error(result, 2, "has no ranges for --precision int8")
 
 
-@pytest.mark.parametrize(
-    "least, largest",
-    [
-        (100.0, 1e6),
-        *(pytest.param(*ends, marks=pytest.mark.slow) for ends in ((1e-3, 10.0), (1e-3, 1e-3), (1e6, 1e6))),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("least, largest", [(100.0, 1e6), (1e-3, 10.0), (1e-3, 1e-3), (1e6, 1e6)])
 def test_all_ranges_that_are_accepted_can_be_computed_with(least, largest):
     for order in ((least, largest), (largest, least)):
         ranges = [order[number % 2] for number in range(59)]

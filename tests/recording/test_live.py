@@ -221,10 +221,11 @@ def wait_for_udp_port(port, opened):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options, expected",
     [
-        pytest.param((), [1, 2, 3, 4, 4.36], marks=pytest.mark.slow),
+        ((), [1, 2, 3, 4, 4.36]),
         (("--hop", "0.5"), [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.36]),
     ],
 )
