@@ -197,6 +197,7 @@ print(cross_val_score(SKLearnClassifier(make, fit_kwargs={"verbose": 0}), x, (x[
 """
 
 
+@pytest.mark.slow
 def test_keras_is_loaded_without_scikit_learn_and_its_wrappers_with_it():
     """In one process: a notebook may use both."""
     result = subprocess.run([sys.executable, "-c", KERAS, ROOT], capture_output=True, text=True)
@@ -274,6 +275,7 @@ tensorflow.get_logger().warning("hello")
 """
 
 
+@pytest.mark.slow
 def test_what_was_imported_quietly_can_still_log():
     """TensorFlow's logger keeps the stream that was sys.stderr while it was imported."""
     result = subprocess.run([sys.executable, "-c", LOGGED, ROOT], capture_output=True, text=True)

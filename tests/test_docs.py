@@ -271,6 +271,7 @@ def test_the_commands_of_the_readme_print_what_it_shows(own_videos):
             assert re.search(f"^{pattern(line)}$", result.stdout, re.MULTILINE), f"{line}\n{result.stdout}"
 
 
+@pytest.mark.slow
 def test_the_demos_own_code_imports_what_there_is():
     """An import that fails there looks like weights that can't be downloaded."""
     with open(os.path.join(ROOT, "data/demo/demo.sh"), encoding="utf-8") as file:

@@ -389,6 +389,7 @@ def test_sound_before_and_behind_the_picture(recordings, tmp_path, name):
     assert open_recording(tmp_path / name).seconds == pytest.approx(17.96, abs=0.1)
 
 
+@pytest.mark.slow
 def test_frames_larger_than_the_default_limit(tmp_path):
     """The limit that was given counts for the finished clips, too."""
     ffmpeg(

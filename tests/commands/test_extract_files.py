@@ -156,7 +156,9 @@ def test_no_ffmpeg_anywhere(football, tmp_path, run_script):
     assert_one_line_error(result, 1, "no ffmpeg found", "imageio-ffmpeg")
 
 
-@pytest.mark.parametrize("killer, code", [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    "killer, code", [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
 def test_a_stopped_run_goes_on_where_it_was(make_clip, tmp_path, killer, code):
     original = make_clip("data/train/A/clip_0.mp4", 3, size="480x360")
     for number in range(1, 12):

@@ -106,6 +106,7 @@ def test_the_earlier_best_stays_until_the_mean_is_written(trained, tmp_path, mon
     assert len(list((folder / "data/checkpoints").glob("earlier-*/fold-2"))) == 1
 
 
+@pytest.mark.slow
 def test_training_again_sets_the_folds_aside(trained, tmp_path):
     folder = tmp_path / "again"
     shutil.copytree(trained[0], folder)

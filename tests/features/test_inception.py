@@ -93,6 +93,7 @@ def test_real_weights_give_the_same_features_in_all_formats(shared_weights, shar
     assert len(names) > 2 and cosines(found, exact).min() > 0.999
 
 
+@pytest.mark.slow
 def test_a_network_is_built_once(tmp_path, monkeypatch, photos, random_extractor):
     """Then it is taken from the disk, unless the file there is damaged."""
     expected = random_extractor.extract_batch(photos)
@@ -132,10 +133,10 @@ def test_random_weights_are_the_same_in_every_process(random_extractor, photos):
 
 @pytest.mark.parametrize(
     "classes, name",
-    [(7, "top.weights.h5"), (None, "notop.h5")]
+    [(None, "notop.h5")]
     + [
         pytest.param(classes, name, marks=pytest.mark.slow)
-        for classes, name in ((1000, "top.h5"), (None, "notop.weights.h5"))
+        for classes, name in ((7, "top.weights.h5"), (1000, "top.h5"), (None, "notop.weights.h5"))
     ],
 )
 def test_any_keras_weights_file_of_inception_v3(stock, photos, tmp_path, classes, name):

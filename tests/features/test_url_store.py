@@ -71,6 +71,7 @@ def test_train_and_evaluate_read_what_extract_features_wrote(copy, place):
     assert run(copy, *EVALUATE).returncode == 0  # they are in the folder now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["memory"], indirect=True)
 def test_train_extracts_what_the_place_lacks_and_saves_it_in_both(copy, place):
     url, content, write = place

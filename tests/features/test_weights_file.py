@@ -145,6 +145,7 @@ def test_a_training_notes_where_its_weights_were(copy, shared_weights):
         assert file.metadata.weights_path == str(copy / "w.weights.h5")
 
 
+@pytest.mark.slow
 def test_keras_own_file_in_the_folder_needs_no_download(tmp_path, shared_weights, monkeypatch):
     shutil.copy(shared_weights, tmp_path / "w.weights.h5")
     digest = hashlib.md5((tmp_path / "w.weights.h5").read_bytes()).hexdigest()

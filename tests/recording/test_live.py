@@ -223,11 +223,7 @@ def wait_for_udp_port(port, opened):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options, expected",
-    [
-        ((), [1, 2, 3, 4, 4.36]),
-        (("--hop", "0.5"), [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.36]),
-    ],
+    "options, expected", [((), [1, 2, 3, 4, 4.36]), (("--hop", "0.5"), [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.36])]
 )
 def test_a_udp_sender_that_ends(project, match, tmp_path, monkeypatch, options, expected):
     """It can't say so: what it has sent is classified, to the last picture, and the run ends well."""

@@ -100,6 +100,7 @@ def test_a_batch_is_filled_up_without_a_say(copy):
     )
 
 
+@pytest.mark.slow
 def test_all_of_one_device(copy):
     result = run(
         copy,

@@ -70,6 +70,7 @@ def test_clips_that_cut_clips_cut_are_counted_by_recording(tmp_path, capsys):
     assert lines[at + 1][::2] == ["bad.mp4", "0.000"] and lines[at + 2][::2] == ["good.mp4", "1.000"]
 
 
+@pytest.mark.slow
 def test_of_one_recording_there_is_no_table(tmp_path, capsys):
     """But the line says that all clips are from it. Validation says nothing: it is from the training
     split."""

@@ -113,7 +113,9 @@ def test_what_is_printed_and_written(tmp_path, capsys):
     ]
 
 
-@pytest.mark.parametrize("classes, mistakes", [(2, 0), (2, 5), (20, 60), (60, 100)])
+@pytest.mark.parametrize(
+    "classes, mistakes", [(2, 0), (2, 5), (20, 60), pytest.param(60, 100, marks=pytest.mark.slow)]
+)
 def test_the_page_grows_with_the_classes_and_no_text_is_cut_off(tmp_path, classes, mistakes):
     """Names of many letters, with what would be a formula to matplotlib and with bytes that are no text. All
     four edges of the page stay white."""
