@@ -120,6 +120,29 @@ def test_each_frame_has_its_words_and_its_mark(tmp_path, name, extension):
     check(source, path, timeline, times)
 
 
+@pytest.mark.parametrize("extension", ["mp4", "mkv", "mov"])
+def test_frames_keep_their_times_where_the_rate_varies(tmp_path, extension):
+    """A still of two seconds, and pictures that come a bit late, as phones record them."""
+    source, path = tmp_path / "source.mkv", tmp_path / f"result.{extension}"
+    late = "setpts='PTS+mod(N*7,5)*0.004/TB'"
+    kept = f"select='lt(t,1)+gt(t,3)+eq(n,40)',{late},settb=1/1000"
+    rendered = "testsrc2=size=320x240:rate=25:duration=4"
+    ffmpeg("-f lavfi -i", rendered, f"-vf {kept}", *variable_rate(), "-enc_time_base 1:1000", source)
+    timeline, times = write(source, path, lengths=(1, 2, 3, 11))
+    check(source, path, timeline, times)
+    expected, found = shown(source), shown(path)
+    assert len(expected) == count_frames(path) >= 50 and np.diff(expected).max() > 1
+    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=0.0011)
+
+
+def shown(path):
+    """When OpenCV's reader shows the frames of a video, in seconds."""
+    capture, times = cv2.VideoCapture(str(path)), []
+    while capture.grab():
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    return np.array(times)
+
+
 @pytest.mark.parametrize("extension", ["avi", "mkv"])
 def test_a_video_that_is_turned(tmp_path, make_clip, extension):
     source, path = make_clip("a.mp4", size="320x180"), tmp_path / f"result.{extension}"

@@ -12,7 +12,7 @@ from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.overlay import Caption, Strip, caption, captions_layer
 from vidclass.recording.segments import Timeline, over_segments
 from vidclass.video.drawing import Drawing
-from vidclass.video.times import steady_rate
+from vidclass.video.times import most_off, steady_rate
 from vidclass.video.writer import VideoWriter
 
 
@@ -22,16 +22,17 @@ def write(
     writer: VideoWriter,
     options: ClassifyOptions,
     bar: SharedBar | None = None,
-) -> Fraction:
-    """Writes the video as `options`, ClassifyOptions, ask for. Returns its frame rate. times: of all frames
-    and of the end, in seconds. bar: of which its own is a part."""
+) -> Fraction | None:
+    """Writes the video as `options`, ClassifyOptions, ask for. Returns its frame rate, None if its frames
+    keep their times. times: of all frames and of the end, in seconds. bar: of which its own is a part."""
     rate = steady_rate(timeline.fps, times)
+    own = times[:-1] - times[0] if writer.can_keep(times) and most_off(times, rate) else None
     height, width = writer.size
     strip = Strip(timeline, times, height, width) if options.strip else None
     corner = captions_layer(find_captions(timeline, times, options), height, width, squares=bool(strip))
     drawing = Drawing([corner, strip.layer()], strip.mark()) if strip else Drawing([corner])
-    writer.write(rate, drawing, len(times) - 1, bar or options.quiet)
-    return rate
+    writer.write(rate, drawing, len(times) - 1, bar or options.quiet, own)
+    return rate if own is None else None
 
 
 def find_captions(timeline: Timeline, times: np.ndarray, options: ClassifyOptions) -> list[Caption]:

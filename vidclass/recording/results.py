@@ -17,12 +17,12 @@ from vidclass.recording.options import ClassifyOptions
 from vidclass.recording.segments import Timeline
 from vidclass.text import clock
 from vidclass.video import encoders
+from vidclass.video.times import most_off
 
 # Extensions of videos that --keep can't copy parts of: a GIF's frames, and streams without times.
 UNCOPIED = frozenset(
     [".gif", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".obu", ".vc1", ".y4m", ".m1v", ".m2v"]
 )
-NOTICEABLE = 0.05  # seconds by which sound and picture may differ: ITU-R BT.1359's 0.045
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ class ResultFiles:
 def warn_of_rate(video_file: str, output: str, rate: Fraction, times: np.ndarray) -> None:
     """Says so if frames are shown at other times in `output`, which has a constant rate, than in the video.
     times: of all frames and of the end, in seconds."""
-    off = np.abs(times - times[0] - np.arange(len(times)) / float(rate)).max()
-    if off > max(1 / float(rate), NOTICEABLE):
+    if off := most_off(times, rate):
         print(
             f"{video_file}: its frame rate varies; {output} shows all frames at the average rate, up to "
-            f"{off:.2f} s off their time and their sound. The times in other files are the video's",
+            f"{off:.2f} s off their time and their sound (an .mp4 or .mkv keeps them). The times in other "
+            f"files are the video's",
             file=sys.stderr,
         )
 

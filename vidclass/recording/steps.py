@@ -158,7 +158,8 @@ def write_video(job: ClassificationJob, timeline: Timeline, times: np.ndarray, w
         own = job.reader.own_times
         times = np.append(own, max(own[-1], times[-1]))
     rate = result_video.write(timeline, times, writer, job.options, job.bar)
-    results.warn_of_rate(job.reader.path, job.options.output, rate, times)
+    if rate:
+        results.warn_of_rate(job.reader.path, job.options.output, rate, times)
 
 
 def summarize(job: ClassificationJob, timeline: Timeline) -> None:

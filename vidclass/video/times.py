@@ -14,6 +14,10 @@ from vidclass.video.limits import DEFAULT_LIMITS, MAX_FPS, MOST_PACKETS, VideoLi
 from vidclass.video.probe import as_frame_rate
 
 MOST_OFF = 0.25  # seconds that a regular frame may be off its time
+NOTICEABLE = 0.05  # seconds by which sound and picture may differ: ITU-R BT.1359's 0.045
+TIME_BASE = 60_000  # ticks a second of times that at_times sets: MPEG-4 has at most 65,535
+LEAST_STEP = TIME_BASE // 1000  # between two frames: Matroska has milliseconds
+MOST_SET = 100_000  # frames of which at_times can set the times, in 150 MB of ffmpeg's memory
 
 
 def find_times(
@@ -125,6 +129,31 @@ def steady_rate(fps: Fraction, times: np.ndarray) -> Fraction:
     if abs(frames / float(fps) - seconds) < 0.5 / float(fps) or seconds <= 0:
         return fps
     return as_frame_rate(min(max(frames / seconds, 1 / 1000), MAX_FPS))
+
+
+def most_off(times: np.ndarray, rate: Fraction) -> float:
+    """How far off their times frames are shown at most at a constant rate, in seconds; 0 if nobody notices.
+    times: of all frames and of the end."""
+    off = float(np.abs(times - times[0] - np.arange(len(times)) / float(rate)).max())
+    return off if off > max(1 / float(rate), NOTICEABLE) else 0.0
+
+
+def at_times(times: np.ndarray, rate: Fraction) -> str:
+    """ffmpeg's filter that moves frame n from n / rate seconds to times[n]; further ones follow the last at
+    that rate. times: in seconds, rising, at most MOST_SET."""
+    least = LEAST_STEP * np.arange(len(times))
+    ticks = np.maximum.accumulate(np.round(times * TIME_BASE).astype(int) - least) + least
+    further = f"{ticks[-1]}+(ld(0)-{len(times) - 1})*{TIME_BASE * rate.denominator}/{rate.numerator}"
+
+    def tick(first, end):
+        """ffmpeg's expression for the tick of one of these frames, a search by halves."""
+        if end - first == 1:
+            return str(ticks[first]) if end < len(times) else further
+        middle = (first + end) // 2
+        return f"if(lt(ld(0),{middle}),{tick(first, middle)},{tick(middle, end)})"
+
+    number = f"st(0,round(T*{rate.numerator}/{rate.denominator}))"
+    return f"settb=1/{TIME_BASE},setpts='{number};{tick(0, len(times))}'"
 
 
 def packet_times(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> tuple[np.ndarray, float]:

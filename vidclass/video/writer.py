@@ -5,15 +5,25 @@ import os
 import sys
 from fractions import Fraction
 
+import numpy as np
+
 from vidclass import atomic
 from vidclass.console import print
 from vidclass.progress import SharedBar, progress
 from vidclass.video import encoders
 from vidclass.video.drawing import Drawing
-from vidclass.video.ffmpeg import FIRST_VIDEO, PROGRESS, Ffmpeg, find_ffmpeg, input_arguments, passthrough
+from vidclass.video.ffmpeg import (
+    FIRST_VIDEO,
+    PROGRESS,
+    Ffmpeg,
+    filter_file,
+    find_ffmpeg,
+    input_arguments,
+    passthrough,
+)
 from vidclass.video.limits import frame_limit
 from vidclass.video.reader import FrameReader
-from vidclass.video.times import sound_output, start_time
+from vidclass.video.times import MOST_SET, TIME_BASE, at_times, sound_output, start_time
 
 # Damage in the video doesn't make ffmpeg's exit code one of failure: what is decoded is written.
 ANY_DAMAGE = ("-max_error_rate", "1")
@@ -54,12 +64,22 @@ class VideoWriter:
         have, of odd height or width, has its last row or column twice."""
         return encoders.encoded_size(self.path, *self._reader.size)
 
+    def can_keep(self, times: np.ndarray) -> bool:
+        """Whether the file can show as many frames at times of their own; an .avi can't."""
+        return encoders.container(self.path) != "avi" and len(times) <= MOST_SET
+
     def write(
-        self, rate: Fraction, drawing: Drawing, frames: int | None = None, quiet: bool | SharedBar = False
+        self,
+        rate: Fraction,
+        drawing: Drawing,
+        frames: int | None = None,
+        quiet: bool | SharedBar = False,
+        times: np.ndarray | None = None,
     ) -> None:
-        """Writes all frames, each once, `rate` of them a second. frames: how many there are, if that is
-        known. quiet: no progress bar, or the one of which this is a part. Raises ValueError, naming the
-        video, if none can be decoded, OSError if the file can't be written."""
+        """Writes all frames, each once, `rate` of them a second, or at these times, in seconds from the first
+        (see can_keep). frames: how many there are, if that is known. quiet: no progress bar, or the one of
+        which this is a part. Raises ValueError, naming the video, if none can be decoded, OSError if the file
+        can't be written."""
         height, width = self.size
         colors, coding = encoders.arguments(self.path, find_ffmpeg(), round(height * width * rate / 5))
         with contextlib.ExitStack() as stack:
@@ -67,17 +87,22 @@ class VideoWriter:
                 folder = stack.enter_context(atomic.temporary(self.path))
                 os.mkdir(folder)
                 sources, drawn = drawing.write(folder, rate, colors)
+                filters = f"{sources}[in]{self._frame_filters(colors)}{drawn},{self._shape()}"
+                if times is not None:
+                    filters += f",{at_times(times, rate)}"
+                    coding = [*coding, "-enc_time_base", f"1:{TIME_BASE}"]
+                with open(os.path.join(folder, "filters"), "w") as file:
+                    file.write(filters)
             except OSError as error:
                 raise OSError(f"{self.path}: can't be written ({error.strerror})") from None
-            filters = f"{sources}[in]{self._frame_filters(colors)}{drawn},{self._shape()}"
             try:
-                self._run(self._arguments(rate, filters, coding), folder, frames, quiet)
+                self._run(self._arguments(rate, coding), folder, frames, quiet)
             except UndecodableSound:
                 print(
                     f"{self._reader.path}: its sound can't be decoded; {self.path} has none", file=sys.stderr
                 )
                 self._sound = False
-                self._run(self._arguments(rate, filters, coding), folder, frames, quiet)
+                self._run(self._arguments(rate, coding), folder, frames, quiet)
         atomic.move_into_place(self._partial, self.path)
 
     def _run(self, arguments, folder, frames, quiet):
@@ -99,14 +124,14 @@ class VideoWriter:
         if process.failed:
             raise OSError(f"{self.path}: can't be written ({why or process.reason(self._partial)})")
 
-    def _arguments(self, rate, filters, coding):
+    def _arguments(self, rate, coding):
         path, limits = os.path.abspath(self._reader.path), self._reader.limits
         # Frame n is decoded at n / rate seconds, whatever the file says.
         inputs, sound, others = ["-r", str(rate), *input_arguments(path, limits)], [], []
         if self._sound:
             inputs += input_arguments(path, limits)
             sound, others = _sound(start_time(path, limits)), sound_output(path, 1)
-        picture = [*FIRST_VIDEO, *passthrough(), "-frames:v", str(frame_limit(path)), "-vf", filters]
+        picture = [*FIRST_VIDEO, *passthrough(), "-frames:v", str(frame_limit(path)), *filter_file("filters")]
         output = f"file:{os.path.abspath(self._partial)}"
         return [*PROGRESS, *ANY_DAMAGE, *inputs, *picture, *sound, *coding, output, *others]
 
