@@ -236,6 +236,17 @@ def test_a_video_of_which_nothing_can_be_decoded(tmp_path, make_clip):
     assert os.listdir(tmp_path) == ["a.mp4"]
 
 
+@pytest.mark.parametrize("extension", ["avi", "mp4", "mkv"])
+def test_a_sound_that_outlasts_the_picture_is_whole(tmp_path, extension):
+    source, path = tmp_path / "source.mkv", tmp_path / f"result.{extension}"
+    inputs = "-f lavfi -i testsrc2=size=320x240:duration=1 -f lavfi -i sine=440:duration=6"
+    ffmpeg(inputs, "-c:v mpeg4 -c:a aac", source)
+    write(source, path)
+    raw = tmp_path / "sound.raw"
+    ffmpeg("-i", path, "-map 0:a -ac 1 -ar 8000 -f s16le", raw)
+    assert raw.stat().st_size / 2 / 8000 == pytest.approx(6, abs=0.15)
+
+
 def test_a_sound_that_cannot_be_decoded_is_left_out(tmp_path, capsys):
     source, path = tmp_path / "source.mkv", tmp_path / "result.avi"
     inputs = "-f lavfi -i testsrc2=size=320x240:duration=1 -f lavfi -i sine=440:duration=1"

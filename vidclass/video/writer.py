@@ -21,7 +21,7 @@ from vidclass.video.ffmpeg import (
     input_arguments,
     passthrough,
 )
-from vidclass.video.limits import frame_limit
+from vidclass.video.limits import frame_limit, too_many_frames_message
 from vidclass.video.reader import FrameReader
 from vidclass.video.times import MOST_SET, TIME_BASE, at_times, sound_output, start_time
 
@@ -107,11 +107,14 @@ class VideoWriter:
 
     def _run(self, arguments, folder, frames, quiet):
         """Runs ffmpeg and shows how far it is."""
-        written = 0
+        # A limit of ffmpeg's own for the frames would end the sound with them.
+        written, most = 0, frame_limit(self._reader.path)
         with progress(total=frames, unit="frame", desc=f"Writing {self.path}", quiet=quiet) as bar:
             with Ffmpeg(arguments, text=True, patience=PATIENCE, folder=folder) as process:
                 for written, _ in process.progress():
                     bar.update(written - bar.n)
+                    if written > most:
+                        raise ValueError(f"{self._reader.path}: {too_many_frames_message(self._reader.path)}")
             bar.total = written or bar.total
         if process.stalled:
             raise OSError(f"{self.path}: can't be written ({process.stalled})")
@@ -131,7 +134,7 @@ class VideoWriter:
         if self._sound:
             inputs += input_arguments(path, limits)
             sound, others = _sound(start_time(path, limits)), sound_output(path, 1)
-        picture = [*FIRST_VIDEO, *passthrough(), "-frames:v", str(frame_limit(path)), *filter_file("filters")]
+        picture = [*FIRST_VIDEO, *passthrough(), *filter_file("filters")]
         output = f"file:{os.path.abspath(self._partial)}"
         return [*PROGRESS, *ANY_DAMAGE, *inputs, *picture, *sound, *coding, output, *others]
 
