@@ -13,6 +13,7 @@ test: $(VENV)/.installed-tests
 
 test-slow: $(VENV)/.installed-tests
 	$(VENV)/bin/python -m pytest -q -m slow tests
+	$(VENV)/bin/python -m pytest -q -m hypothesis --hypothesis-profile new tests
 
 # Keras on TensorFlow, jax and torch, and training shared by two devices.
 test-backends: $(VENV)/.installed-tests

@@ -14,6 +14,7 @@ from test_cutting import agree, parts_heard, parts_seen, recording  # noqa: F401
 
 from vidclass.recording.windows import set_times
 from vidclass.video import encoders
+from vidclass.video.drawing import Drawing
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough
 from vidclass.video.probe import audio_format, probe
 from vidclass.video.reader import FrameReader
@@ -185,6 +186,27 @@ def test_a_video_whose_header_has_another_rate_lasts_as_long_as_its_frames(make_
     assert steady_rate(Fraction(30000, 1001), np.arange(101) * 1001 / 30000) == Fraction(30000, 1001)
     assert steady_rate(Fraction(25), np.array([0, 1e9])) == Fraction(1, 1000)
     assert steady_rate(Fraction(25), np.zeros(9)) == 25
+
+
+def test_frames_at_times_of_their_own(make_clip, tmp_path):
+    """Those at one time come a millisecond apart, and those of which nothing is known at the rate."""
+    path = tmp_path / "result.mkv"
+    times = np.array([0, 0.5, 0.5, 0.5, 3.0, 3.0101])
+    with VideoWriter(path, FrameReader(make_clip("a.mp4", fps=10))) as writer:
+        assert writer.can_keep(times)
+        writer.write(Fraction(10), Drawing(), None, True, times)
+    expected = [0, 0.5, 0.501, 0.502, 3.0, 3.01, 3.11, 3.21, 3.31, 3.41]
+    times_of = ("-map 0:v -c copy -f framecrc", "-")
+    lines = ffmpeg("-i", path, *times_of, capture_output=True, text=True).stdout.splitlines()
+    stamps = sorted(int(line.split(",")[2]) for line in lines if not line.startswith("#"))
+    assert stamps == [round(1000 * time) for time in expected]
+
+
+def test_what_can_not_have_times_of_its_own(make_clip, tmp_path):
+    reader = FrameReader(make_clip("a.mp4"))
+    for name, frames, can in (("a.avi", 2, False), ("a.mp4", 10**5, True), ("a.mp4", 10**6, False)):
+        with VideoWriter(tmp_path / name, reader) as writer:
+            assert writer.can_keep(np.arange(frames)) is can
 
 
 @pytest.mark.parametrize("layout, channels", [("mono", 1), ("stereo", 2), ("5.1", 6)])
