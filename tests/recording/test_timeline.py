@@ -302,6 +302,18 @@ def test_an_editor_reads_the_xml():
     assert track[0].source_range.duration.rate == pytest.approx(30000 / 1001, rel=1e-3)
 
 
+@pytest.mark.parametrize("fps", ["25/2", "114/10", "2990/100", "24000/1001", "1/4", "50"])
+def test_an_editor_places_cuts_at_their_time_at_any_rate(fps):
+    """The format knows whole rates and 1000/1001 of them: frames are counted at the one that it says."""
+    segments = [Segment(0, 1800.0, "Football", 0.9), Segment(1800.0, 3600.0, "Commercial", 0.9)]
+    made = example()._replace(fps=Fraction(fps), segments=segments)
+    (track,) = opentimelineio.adapters.read_from_string(to_xml(made), "fcp_xml").video_tracks()
+    for clip, start in zip(track, (0, 1800), strict=True):
+        rate = clip.source_range.duration.rate
+        assert clip.source_range.start_time.value / rate == pytest.approx(start, abs=1 / rate, rel=1e-4)
+        assert clip.source_range.duration.value / rate == pytest.approx(1800, abs=1 / rate, rel=1e-4)
+
+
 def test_what_is_written_can_be_read_as_labels(tmp_path):
     """A corrected result becomes training data."""
     plain = example()._replace(

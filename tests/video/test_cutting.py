@@ -12,6 +12,8 @@ from helpers import ffmpeg, write_copy
 from vidclass.recording.kept_copy import keep, kept_name
 from vidclass.recording.segments import Segment, Timeline
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough
+from vidclass.video.reader import FrameReader
+from vidclass.video.writer import VideoWriter
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +104,49 @@ def test_a_copy_begins_at_key_frames(recording, tmp_path, name):
     assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
+def test_what_no_key_frame_parts_stays_in_the_copy_once(recording, tmp_path, capsys):
+    """Two key frames, at 0 and 10 s: a stretch that would begin in the one before is joined to it."""
+    source, path = tmp_path / "rare.mp4", tmp_path / "kept.mp4"
+    ffmpeg("-i", recording, "-c:v libx264 -bf 0 -g 250 -sc_threshold 0 -c:a copy", source)
+    stretches = [(0, 2, "A"), (2, 4, "B"), (4, 6, "A"), (6, 12, "B"), (12, 14, "A"), (14, 20, "B")]
+    keep(made_of(source, *stretches), ["A"], path, quiet=True)
+    assert parts_seen(path) == [number // 50 for number in (*range(150), *range(250, 350))]
+    assert agree(parts_heard(path), parts_seen(path, played=True), slack=5, end=8)
+    said = capsys.readouterr().err
+    assert said.startswith(f"{path}: 1 cut left out, the recording has no key frame there")
+
+
+@pytest.mark.parametrize("name", ["a.mpg", "a.ts"])
+def test_an_open_group_of_pictures_of_mpeg_2(recording, tmp_path, capsys, name):
+    """Its first pictures need those before it: the part begins one group earlier, no picture is garbled."""
+    source, path = tmp_path / name, tmp_path / f"kept{name[1:]}"
+    coding = "-c:v mpeg2video -bf 2 -g 25 -sc_threshold 1000000000 -q:v 2 -c:a mp2 -ar 48000"
+    ffmpeg("-i", recording, coding, source)
+    keep(made_of(source, (0, 3.4, "A"), (3.4, 9.2, "B"), (9.2, 20, "A")), ["A"], path, quiet=True)
+    assert "at 1 of its 1 seam the recording has an open group of pictures" in capsys.readouterr().err
+    seen = parts_seen(path)
+    # Of what is before the key frame, and all of what was asked for: nothing between them.
+    assert set(seen) == {0, 1, 3, 4, 5, 6, 7, 8, 9} and seen == sorted(seen)
+
+
+def test_an_exact_copy_where_frames_come_at_times_of_their_own(recording, tmp_path):
+    """A picture now and then, and 25 a second: half of an average frame would be the next one's time."""
+    source, path = tmp_path / "varies.mp4", tmp_path / "kept.mp4"
+    ffmpeg("-i", recording, "-vf select='lt(t,6)+not(mod(n,50))'", *passthrough(), "-c:a copy", source)
+    varies = made_of(source, (0, 2, "A"), (2, 4, "B"), (4, 6, "A"), (6, 10, "B"), (10, 20, "A"))
+    keep(varies._replace(fps=Fraction(8), is_regular=False), ["A"], path, exact=True, quiet=True)
+    assert parts_seen(path) == [0] * 50 + [2] * 50 + [5, 6, 7, 8, 9]
+
+
+def test_an_exact_copy_has_the_sound_of_its_segments_at_low_rates(recording, tmp_path):
+    source, path, raw = tmp_path / "slow.mp4", tmp_path / "kept.mkv", tmp_path / "raw"
+    ffmpeg("-i", recording, "-r 1 -c:a copy", source)
+    slow = made_of(source, (0, 4, "A"), (4, 8, "B"), (8, 20, "A"))._replace(fps=Fraction(1))
+    keep(slow, ["A"], path, exact=True, quiet=True)
+    ffmpeg("-i", path, "-map 0:a -ac 1 -ar 8000 -f s16le", raw)
+    assert raw.stat().st_size / 16000 == pytest.approx(16, abs=0.1) and count_frames(path) == 16
+
+
 def test_nothing_to_keep(recording, tmp_path):
     with pytest.raises(ValueError, match="kept.mp4: not written, nothing in .*match.mp4 is B"):
         keep(made_of(recording, (0, 20, "A")), ["B"], tmp_path / "kept.mp4")
@@ -128,6 +173,30 @@ def test_the_result_keeps_the_sound(recording, tmp_path, delay):
     changes = [np.flatnonzero(np.diff(np.array(row)) > 0) for row in (seen, heard[: len(seen)])]
     for change in changes[0][:2]:
         assert np.abs(changes[1] - (change - lag)).min() <= 3
+
+
+@pytest.mark.parametrize("name, most", [("result.avi", 0.012), ("result.mkv", 0.012)])
+def test_sound_and_picture_begin_together_to_the_millisecond(tmp_path, name, most):
+    """An AVI tells no player of the silence with which an MP3 begins."""
+    source, raw = tmp_path / "source.mkv", tmp_path / "raw"
+    sound = "-f lavfi -i aevalsrc='gte(t,1)*lt(t,2)*sin(2*PI*1000*t)':sample_rate=48000:duration=3"
+    ffmpeg("-f lavfi -i testsrc2=size=64x48:duration=3", sound, "-c:v ffv1 -c:a pcm_s16le", source)
+    write_copy(tmp_path / name, source)
+    ffmpeg("-i", tmp_path / name, "-map 0:a -ac 1 -ar 48000 -f s16le", raw)
+    loud = np.flatnonzero(np.abs(np.fromfile(raw, np.int16).astype(int)) > 3000)
+    assert loud[0] / 48000 == pytest.approx(1, abs=most) and loud[-1] / 48000 == pytest.approx(2, abs=most)
+
+
+def test_the_sound_of_an_avi_whose_first_frame_has_a_wrong_time(tmp_path):
+    """Most of its frames tell when the picture begins, as the tables do."""
+    source, result = tmp_path / "source.avi", tmp_path / "result.mkv"
+    inputs = "-f lavfi -i testsrc2=size=64x48:rate=10:duration=3 -f lavfi -i sine=duration=3"
+    ffmpeg(inputs, "-c:v mpeg4 -bf 1 -c:a pcm_s16le", source)
+    reader = FrameReader(source)
+    list(reader)
+    assert reader.times[0] == pytest.approx(0.1)  # its own time is 0
+    with VideoWriter(result, reader) as writer:
+        assert writer._start() == reader.times[0]
 
 
 def test_a_video_without_sound_gives_a_result_without(make_clip, tmp_path):

@@ -12,6 +12,7 @@ from helpers import ffmpeg, render_frames, write_copy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidclass.recording.windows import set_times
 from vidclass.video.drawing import Drawing
 from vidclass.video.ffmpeg import find_ffmpeg, passthrough
 from vidclass.video.images import split_into_frames
@@ -152,6 +153,25 @@ def test_a_video_cut_short_gives_its_frames_and_says_what_is_lost(make_clip, tmp
     (tmp_path / "frames").mkdir()
     count, _, loss = split_into_frames(clip, tmp_path / "frames")
     assert count == frames and "damaged" in loss
+
+
+@pytest.mark.parametrize("is_resampled", [False, True])
+def test_the_last_frame_does_not_outlast_the_video(tmp_path, is_resampled):
+    """In MP4 with B-frames a packet's duration is that to the next one in the order of decoding: seconds,
+    where frames come rarely."""
+    path = tmp_path / "a.mp4"
+    rendered = "testsrc2=size=64x48:rate=25:duration=38"
+    coding = (
+        "-c:v libx264 -bf 3 -b_strategy 0",
+        path,
+    )  # the last of 257 frames is decoded before three others
+    ffmpeg("-f lavfi -i", rendered, "-vf select='lt(n,250)+not(mod(n,100))'", *variable_rate(), *coding)
+    reader = FrameReader(path)
+    if is_resampled:
+        reader.resample()
+    list(reader)
+    _, times = set_times([], reader)
+    assert 36 < times[-1] < 38.1
 
 
 def test_sound_that_outlasts_the_picture_is_no_damage(make_clip):

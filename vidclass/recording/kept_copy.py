@@ -36,11 +36,12 @@ def kept_name(output: str, recording: str | os.PathLike, exact: bool) -> str:
     return f"{os.path.splitext(output)[0]}-kept{extension}"
 
 
-class _Parts(NamedTuple):
-    """What _copy_stretches has written."""
+class _Part(NamedTuple):
+    """A stretch of a recording that _copy_stretches has copied to a file, in seconds."""
 
-    names: list[str]  # of the files
-    unclean: int  # how many of them but the first begin with an open group of pictures
+    start: float
+    end: float
+    is_clean: bool = True  # it doesn't begin with an open group of pictures
 
 
 def keep(
@@ -70,7 +71,7 @@ def keep(
             parts = _copy_stretches(timeline, stretches, folder, title, limits)
             listing = os.path.join(folder, "list")
             with open(listing, "w", encoding="ascii") as file:
-                file.write("ffconcat version 1.0\n" + "".join(f"file {name}\n" for name in parts.names))
+                file.write("ffconcat version 1.0\n" + "".join(f"file {n}.mkv\n" for n in range(len(parts))))
             write_with_ffmpeg([*parts_arguments(listing), "-map", "0", "-c", "copy"], path)
         except FfmpegError as error:
             if "No space left" in error.reason:
@@ -79,18 +80,29 @@ def keep(
                 f"{path}: not written, what is in {timeline.video} can't be copied as it is "
                 f"({error.reason}); add --exact to encode it anew"
             ) from None
-    if parts.unclean:
+    _tell_of_seams(path, parts, len(stretches))
+
+
+def _tell_of_seams(path, parts, stretches):
+    """Says what of the copy's parts is not as somebody might expect."""
+    if joined := stretches - len(parts):
         print(
-            f"{path}: at {parts.unclean} of its {count(len(parts.names) - 1, 'seam')} the recording has an "
-            f"open group of pictures; players may garble or leave out what comes first there, so it begins "
-            f"one key frame earlier; --exact cuts cleanly",
+            f"{path}: {count(joined, 'cut')} left out, the recording has no key frame there: what lies "
+            f"between is in it, too; --exact leaves it out",
+            file=sys.stderr,
+        )
+    if unclean := sum(not part.is_clean for part in parts):
+        print(
+            f"{path}: at {unclean} of its {count(len(parts) - 1, 'seam')} the recording has an open group of "
+            f"pictures; players may garble or leave out what comes first there, so it begins one key frame "
+            f"earlier; --exact cuts cleanly",
             file=sys.stderr,
         )
 
 
 def _copy_stretches(timeline, stretches, folder, title, limits):
-    """Copies stretches, (start, end) in seconds, of a recording, each to a file of a folder. title: of the
-    bar, None for none. Returns _Parts."""
+    """Copies stretches, (start, end) in seconds, of a recording to files of a folder, 0.mkv and so on, which
+    hold whatever the recording holds. title: of the bar, None for none. Returns a _Part for each file."""
     recording = timeline.video
     if not has_index(recording):
         recording = os.path.join(folder, "recording.mkv")  # which has one
@@ -104,18 +116,22 @@ def _copy_stretches(timeline, stretches, folder, title, limits):
         before, after = (first_picture(file, timeline.fps, limits) for file in (timeline.video, recording))
         moved = after - before
         stretches = [(start + moved, end + moved) for start, end in stretches]
-    names, unclean = [], 0
-    for number, (start, end) in enumerate(stretches):
-        part = os.path.join(folder, f"{number}.mkv")  # holds whatever the recording holds
-        names.append(os.path.basename(part))
-        key_frame = _key_frame_before(recording, start, limits)
-        _copy(recording, key_frame, end, part, limits)
-        if number and not _begins_anew(part, limits):
+    parts: list[_Part] = []
+    for start, end in stretches:
+        part = _Part(_key_frame_before(recording, start, limits), end)
+        if parts and part.start > parts[-1].end:
+            path = os.path.join(folder, f"{len(parts)}.mkv")
+            _copy(recording, part, path, limits)
+            if _begins_anew(path, limits):
+                parts.append(part)
+                continue
             # What comes first behind the seam may not be shown: so let it be what is before the stretch.
-            unclean += 1
-            earlier = _key_frame_before(recording, key_frame - 0.01, limits)
-            _copy(recording, earlier, end, part, limits)
-    return _Parts(names, unclean)
+            part = _Part(_key_frame_before(recording, part.start - 0.01, limits), end, is_clean=False)
+        if parts and part.start <= parts[-1].end:  # it would be there twice
+            part = parts.pop()._replace(end=end)
+        _copy(recording, part, os.path.join(folder, f"{len(parts)}.mkv"), limits)
+        parts.append(part)
+    return parts
 
 
 def _key_frame_before(recording, time, limits):
@@ -132,23 +148,22 @@ def _key_frame_before(recording, time, limits):
     return 0.0
 
 
-def _copy(recording, key_frame, end, path, limits):
-    """Copies a recording that has an index from a key frame on, up to what is shown at `end`; both in
-    seconds.
+def _copy(recording, part, path, limits):
+    """Copies a _Part, which begins with a key frame, of a recording that has an index.
 
     By itself ffmpeg goes by the time at which a key frame is decoded, which is before it is shown: so it may
     land on one that is shown after the time that it is sent to. And in some containers it looks 0.13 s before
     that time (dts_heuristic in ffmpeg's ffmpeg_demux.c), so that it may land one key frame too early.
     """
-    for seek in (key_frame + 0.001, key_frame + 0.132):
+    for seek in (part.start + 0.001, part.start + 0.132):
         place = (*RECORDING_TIMES, "-ss", f"{seek:.6f}", "-noaccurate_seek")
         landed = find_times(recording, place, most=1, limits=limits)
-        if len(landed) and abs(landed[0] - key_frame) < 0.002:
+        if len(landed) and abs(landed[0] - part.start) < 0.002:
             break
     else:
-        seek = key_frame + 0.001
+        seek = part.start + 0.001
     # A millisecond less: the frame that begins at `end` must not come along for a rounded time.
-    stretch = ("-ss", f"{seek:.6f}", "-t", f"{end - seek - 0.001:.6f}")
+    stretch = ("-ss", f"{seek:.6f}", "-t", f"{part.end - seek - 0.001:.6f}")
     output = (*COPIED, "-avoid_negative_ts", "make_zero")
     write_with_ffmpeg([*stretch, *input_arguments(recording, limits), *output], path)
 
@@ -167,14 +182,19 @@ def _begins_anew(part, limits):
     codec, time = first_packets("-frames:v", "1")
     idr_units = {"h264": "5", "hevc": "19|20"}.get("".join(codec))
     if idr_units is None:  # pictures that are stored after it and shown before it need what was there before
-        return all(int(other) >= int(time[0]) for other in first_packets("-frames:v", "4")[1])
+        # Of one that would be shown before the part begins, ffmpeg has made the time that of the beginning.
+        return all(int(other) > int(time[0]) for other in first_packets("-frames:v", "4")[1][1:])
     return first_packets("-frames:v", "1", "-bsf:v", f"filter_units=pass_types={idr_units}")[1] == time
 
 
 def _exact_arguments(timeline, stretches, limits):
     """ffmpeg's arguments to encode these stretches, [start, end] in seconds, one after the other."""
-    early = 0.5 / float(timeline.fps)  # half a frame, see ClipCutter.cut
-    inside = "+".join(f"gte(t,{start - early:.6f})*lt(t,{end - early:.6f})" for start, end in stretches)
+    # Half a frame, see ClipCutter.cut; where each frame has a time of its own, what rounding takes.
+    early = 0.5 / float(timeline.fps) if timeline.is_regular else 0.001
+
+    def inside(early):
+        return "+".join(f"gte(t,{start - early:.6f})*lt(t,{end - early:.6f})" for start, end in stretches)
+
     previous, cuts = 0.0, []
     for start, end in stretches:
         cuts.append(f"gte(T,{start - early:.6f})*{start - previous:.6f}")
@@ -182,8 +202,8 @@ def _exact_arguments(timeline, stretches, limits):
     removed = "+".join(cuts)
     # Samples are chosen in groups of 128, 3 ms; aresample mends what that leaves at each cut.
     in_groups = "asetnsamples=n=128:p=0"
-    sound = f"{in_groups},aselect='{inside}',asetpts='PTS-({removed})/TB',aresample=async=1:first_pts=0"
-    pictures = f"settb=AVTB,select='{inside}',setpts='PTS-({removed})/TB',{EVEN}"
+    sound = f"{in_groups},aselect='{inside(0)}',asetpts='PTS-({removed})/TB',aresample=async=1:first_pts=0"
+    pictures = f"settb=AVTB,select='{inside(early)}',setpts='PTS-({removed})/TB',{EVEN}"
     return [
         *(*video_arguments(timeline.video, limits), "-map", "0:a:0?"),
         *("-vf", pictures, *passthrough(), "-af", sound),

@@ -72,6 +72,7 @@ class Timeline(NamedTuple):
     segments: list  # of Segment
     skipped: tuple = ()  # classes that a player is to skip
     sound: tuple | None = None  # (sampling rate in Hz, channels); None without
+    is_regular: bool = True  # whether its frames come at a constant rate
 
 
 def average_windows(windows: Iterable[Window]) -> Iterator[Window]:

@@ -22,6 +22,7 @@ from vidclass.text import class_lines, clock
 from vidclass.training.checkpoint import find_checkpoint
 from vidclass.video.probe import audio_format
 from vidclass.video.reader import FrameReader
+from vidclass.video.times import has_constant_rate
 from vidclass.video.writer import VideoWriter
 
 
@@ -141,6 +142,7 @@ def segment(
         segments=find_segments(classes, windows, window_seconds, options.smoothing),
         skipped=options.skip,
         sound=audio_format(reader.path, reader.limits) if "xml" in options.export else None,
+        is_regular=reader.places is None and has_constant_rate(reader.times, reader.info.fps),
     )
     if cache:
         timeline = refine_cuts(timeline, times, cache, model, job.spec.seq_length)

@@ -20,6 +20,7 @@ from vidclass.recording.segments import Window
 from vidclass.video.images import resize
 from vidclass.video.probe import last_duration
 from vidclass.video.reader import FrameReader
+from vidclass.video.times import has_constant_rate
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def set_times(windows: list[Window], reader: FrameReader) -> tuple[list[Window],
         own = reader.own_times[-1]
         end = own + (last_duration(reader.path, own, reader.limits) or last)
         last = min(max(end - shown[-1], 0.001), 1.5 * last)
-    elif np.abs(shown - shown[0] - np.arange(len(shown)) / rate).max() > 1e-6:
+    elif not has_constant_rate(shown, reader.info.fps):
         last = last_duration(reader.path, shown[-1], reader.limits) or last
     times = np.append(shown, shown[-1] + last)
     return [

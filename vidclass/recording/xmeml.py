@@ -6,19 +6,22 @@ Of the recording's sound there is one clip for each channel, linked with the pic
 
 import html
 import math
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import quote
 
 from vidclass.recording.segments import Segment, Timeline
 from vidclass.text import one_line
 
+NTSC = Fraction(1000, 1001)
 CHANNELS = 8  # of sound at most: every clip names all that belong to it
 
 
 def to_xml(timeline: Timeline) -> str:
     """The timeline as xmeml."""
-    timing = _timing(timeline)
-    total = round(timeline.segments[-1].end * timeline.fps) if timeline.segments else 0
+    rate = _declared_rate(timeline.fps)
+    timing = f"<rate><timebase>{math.ceil(rate)}</timebase><ntsc>{str(rate % 1 > 0).upper()}</ntsc></rate>"
+    total = round(timeline.segments[-1].end * rate) if timeline.segments else 0
     height, width = timeline.size
     picture = f"<width>{width}</width><height>{height}</height>{timing}"
     picture = f"<samplecharacteristics>{picture}</samplecharacteristics>"
@@ -41,7 +44,7 @@ def to_xml(timeline: Timeline) -> str:
             label = html.escape(one_line(segment.class_name), quote=False)
             items[track].append(
                 f'<clipitem id="{_clip_id(number, track)}"><name>{label}</name>{timing}'
-                f"<duration>{total}</duration>{_span(segment, timeline)}{file}{_source(track)}{links}"
+                f"<duration>{total}</duration>{_span(segment, rate)}{file}{_source(track)}{links}"
                 f"</clipitem>"
             )
     pictures, *heard = ("<track>\n" + "\n".join(track) + "\n</track>" for track in items)
@@ -55,16 +58,15 @@ def to_xml(timeline: Timeline) -> str:
     )
 
 
-def _timing(timeline):
-    """The frame rate, as a whole number: 30000/1001 is 30 with ntsc."""
-    rate = math.ceil(timeline.fps)
-    ntsc = "TRUE" if rate != timeline.fps else "FALSE"
-    return f"<rate><timebase>{rate}</timebase><ntsc>{ntsc}</ntsc></rate>"
+def _declared_rate(fps):
+    """The nearest frame rate that xmeml knows: a whole number, or with ntsc 1000/1001 of one."""
+    whole = {max(1, math.floor(fps)), math.ceil(fps)}
+    return min((Fraction(n) * part for n in whole for part in (1, NTSC)), key=lambda rate: abs(rate - fps))
 
 
-def _span(segment: Segment, timeline: Timeline) -> str:
-    """Where a segment lies in the sequence, and in the recording: at the same frames."""
-    first, last = round(segment.start * timeline.fps), round(segment.end * timeline.fps)
+def _span(segment: Segment, rate: Fraction) -> str:
+    """Where a segment lies in the sequence, and in the recording, in frames of a rate."""
+    first, last = round(segment.start * rate), round(segment.end * rate)
     return f"<start>{first}</start><end>{last}</end><in>{first}</in><out>{last}</out>"
 
 

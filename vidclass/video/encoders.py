@@ -12,6 +12,7 @@ CONTAINERS = {".avi": "avi", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv"
 BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
 YUV = ("-pix_fmt", "yuv420p", *BT709, "-color_range", "tv")
 AVI_CODING = ("-c:v", "mpeg4", "-vtag", "XVID", "-q:v", "3", "-c:a", "libmp3lame", "-b:a", "192k")
+LAME_DELAY = 576 + 529  # of its encoder and of every decoder of MP3
 AAC = ("-c:a", "aac", "-b:a", "192k")
 # Options of the scale filter. An AVI has no tags: players of that time take it for BT.601.
 AVI_COLORS = "out_color_matrix=bt601:out_range=tv"
@@ -51,6 +52,12 @@ def arguments(path: str | os.PathLike, ffmpeg: str, bits: int) -> tuple[str, lis
         "mpeg4": ("-c:v", "mpeg4", "-q:v", "3"),
     }[best_encoder(ffmpeg)]
     return COLORS, [*encoder, *YUV, *AAC, *(in_place or ("-movflags", "+faststart")), "-f", name]
+
+
+def delay(path: str | os.PathLike) -> int:
+    """Samples of silence with which the sound's encoder begins and that the container doesn't tell players to
+    leave out: LAME's, in an AVI."""
+    return LAME_DELAY if container(path) == "avi" else 0
 
 
 @functools.cache

@@ -179,7 +179,7 @@ def read_packets(
     """(number, end of the last one that is shown, its duration) of a video's frames, times in seconds; of
     those from the key frame before `start` on. As its headers say: nothing is decoded."""
     seek = ("-ss", f"{start:.3f}") if start > 0 else ()
-    number, last, duration, unit = 0, 0, 0, Fraction(1)
+    number, last, duration, final, unit = 0, 0, 0, 0, Fraction(1)
     arguments = [*seek, *video_arguments(path, limits), "-c", "copy", "-f", "framecrc", "pipe:1"]
     with Ffmpeg(arguments, text=True) as process:
         for line in itertools.islice(process.stdout, MOST_PACKETS):
@@ -189,8 +189,17 @@ def read_packets(
             elif found := re.match(r"0, +-?\d+, +(-?\d+), +(\d+),", line):
                 number += 1
                 last, duration = max((last, duration), (int(found[1]), int(found[2])))
+                final = int(found[2])
         process.kill()
+    duration = own_duration(duration, final)
     return number, float((last + duration) * unit), float(duration * unit)
+
+
+def own_duration(duration: int, final: int) -> int:
+    """How long the frame that is shown last is shown. duration: of its packet, in MP4 that to the next one in
+    the order of decoding, if there is one. final: of the packet that is decoded last, after which there is
+    none; 0 if it has none."""
+    return min(duration, final) if final > 0 else duration
 
 
 def audio_format(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) -> tuple[int, int] | None:

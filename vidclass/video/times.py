@@ -11,7 +11,7 @@ import numpy as np
 
 from vidclass.video.ffmpeg import Ffmpeg, passthrough, run_to_end, video_arguments
 from vidclass.video.limits import DEFAULT_LIMITS, MAX_FPS, MOST_PACKETS, VideoLimits, frame_limit
-from vidclass.video.probe import as_frame_rate
+from vidclass.video.probe import as_frame_rate, own_duration
 
 MOST_OFF = 0.25  # seconds that a regular frame may be off its time
 NOTICEABLE = 0.05  # seconds by which sound and picture may differ: ITU-R BT.1359's 0.045
@@ -83,6 +83,11 @@ def first_time(times: Sequence[float] | np.ndarray, fps: Fraction) -> tuple[floa
     most = min(0.5, MOST_OFF * float(fps))
     is_regular = off.max() < most or (off.max() < 8 and off[-1] < most and (off < most).mean() > 0.8)
     return float(first if is_regular else times[0]), bool(is_regular)
+
+
+def has_constant_rate(times: np.ndarray, rate: Fraction) -> bool:
+    """Whether read_times has given frames the times of a constant rate."""
+    return bool(np.abs(times - times[0] - np.arange(len(times)) / float(rate)).max() < 1e-6)
 
 
 def from_time(first: float) -> str:
@@ -172,7 +177,9 @@ def packet_times(path: str | os.PathLike, limits: VideoLimits = DEFAULT_LIMITS) 
                 found.append((int(packet[1]), int(packet[2])))
         process.kill()
     process.check_stall(path)
+    final = found[-1][1] if found else 0
     found.sort()
+    last = own_duration(found[-1][1], final) if found else 0
     stamps = np.array([stamp for stamp, _ in found], float)
     stamps[np.abs(stamps) > 2.0**62] = np.nan  # AV_NOPTS_VALUE
-    return stamps * float(unit), float(found[-1][1] * unit) if found else 0.0
+    return stamps * float(unit), float(last * unit)

@@ -133,10 +133,16 @@ class VideoWriter:
         inputs, sound, others = ["-r", str(rate), *input_arguments(path, limits)], [], []
         if self._sound:
             inputs += input_arguments(path, limits)
-            sound, others = _sound(start_time(path, limits)), sound_output(path, 1)
+            sound, others = _sound(self._start(), encoders.delay(self.path)), sound_output(path, 1)
         picture = [*FIRST_VIDEO, *passthrough(), *filter_file("filters")]
         output = f"file:{os.path.abspath(self._partial)}"
         return [*PROGRESS, *ANY_DAMAGE, *inputs, *picture, *sound, *coding, output, *others]
+
+    def _start(self):
+        """When the first frame is shown, in seconds from the recording's beginning."""
+        reader = self._reader
+        times = reader.times if reader.places is None else reader.own_times
+        return float(times[0]) if len(times) else start_time(reader.path, reader.limits)
 
     def _frame_filters(self, colors):
         """Filters that give frames the size and the colours of what is written."""
@@ -160,12 +166,12 @@ class VideoWriter:
         self._stack.close()
 
 
-def _sound(start):
+def _sound(start, delay):
     """ffmpeg's arguments for the sound of its second input, if it has any, beside pictures that begin with
-    the first frame, `start` seconds after the recording's beginning."""
+    the first frame, `start` seconds after the recording's beginning. delay: see encoders.delay."""
     # ffmpeg's AVI of MP3 at lower sampling rates, whose packets are half as long, plays at half the speed.
     in_step = (
         f"atrim=start={start:.6f},asetpts=PTS-{start:.6f}/TB,aresample=async=1:first_pts=0,"
-        f"aformat=sample_rates=32000|44100|48000"
+        f"aformat=sample_rates=32000|44100|48000,atrim=start_sample={delay},asetpts=PTS-STARTPTS"
     )
     return ["-map", "1:a:0?", "-af", in_step]
