@@ -23,6 +23,7 @@ from fractions import Fraction
 from vidclass import cli, locking
 from vidclass.console import count, print
 from vidclass.dataset.options import CutOptions
+from vidclass.names import SPLITS
 from vidclass.video.limits import VideoLimits
 
 
@@ -88,6 +89,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="share of each class's clips for the test split, by whole labels (default: 0.2)",
     )
     parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="all clips are for this split, to test on recordings that no training clip comes from",
+    )
+    parser.add_argument(
         "--seed", type=cli.at_least(0), default=0, help="of the choice of test labels (default: 0)"
     )
     parser.add_argument(
@@ -118,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             seconds=args.seconds,
             data_dir=args.data_dir,
             test_split=args.test_split,
+            split=args.split,
             seed=args.seed,
             edl_class=args.edl_class,
             rest=args.rest,

@@ -75,6 +75,7 @@ def extract_features(
     copied to sequences_url. Raises what DataSet and Extractor raise.
     """
     from data import DataSet
+    from vidclass.dataset.clips import unlisted_text
     from vidclass.dataset.listing import list_unsplit, relist
     from vidclass.features.sequence_store import FolderStore, UrlStore
 
@@ -83,6 +84,8 @@ def extract_features(
     unlisted = list_unsplit(options.data_dir, options.limits, options.quiet) if options.from_video else 0
     data_dir = os.path.abspath(options.data_dir) if options.ray else options.data_dir
     dataset = DataSet(seq_length, class_limit, image_shape, data_dir)
+    if not options.from_video and (unlisted_clips := unlisted_text(options.data_dir)):
+        print(unlisted_clips, file=sys.stderr)
     clips, identity, store = _choose(dataset, options)
     FolderStore(dataset, identity).adopt_earlier()
     missing = store.missing(clips)

@@ -1,4 +1,4 @@
-"""What can be the name of a class or a clip, and which names are probably one."""
+"""What can be the name of a class or a clip, which names are probably one, and the names of the splits."""
 
 import os
 import unicodedata
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from vidclass import platform
 
+SPLITS = ("train", "test")  # folders of a dataset
 NAME_BYTES = 255  # of a file's or folder's name, on all usual file systems
 # The longest that is added to a clip's name: to its sequence, of up to a million frames, while it is written.
 _ADDED = ".-1000000-features.npy.012345-1234567.tmp"

@@ -480,6 +480,7 @@ def test_options_that_contradict_each_other(project, match):
         (("--export", "edl"), "--skip"),
         (("--keep", "Red"), "--keep: no class is called Red; there are Colour, Grey"),
         (("--skip", "Grey,Red"), "--skip: no class is called Red"),
+        (("--skip", "Grey"), "add --export edl"),
         (("--keep", "Grey,Colour"), "--keep names all classes"),
         (
             ("--output", "result.csv"),

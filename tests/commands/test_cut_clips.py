@@ -104,6 +104,17 @@ def test_clips_have_the_frames_of_their_label(recordings, tmp_path, name, frames
         assert abs(float(probe(path).fps - rate)) < 1e-3
 
 
+def test_all_clips_of_a_recording_for_one_split(recordings, tmp_path):
+    """To test on another recording than that of the training clips; also one that was cut before."""
+    assert cut(tmp_path, recordings / "25.mp4", "--seconds", 1).returncode == 0
+    assert {clip.split("/")[0] for clip in clips(tmp_path)} == {"train", "test"}
+    for split in ("test", "train"):
+        assert cut(tmp_path, recordings / "25.mp4", "--seconds", 1, "--split", split).returncode == 0
+        assert {clip.split("/")[0] for clip in clips(tmp_path)} == {split} and len(clips(tmp_path)) >= 12
+    assert cut(tmp_path, recordings / "29.97.mp4", "--seconds", 1, "--split", "test").returncode == 0
+    assert {clip.split("/")[0] for clip in clips(tmp_path)} == {"train", "test"}
+
+
 def test_clips_of_a_variable_rate_have_equally_many_frames(recordings, tmp_path):
     result = cut(tmp_path, recordings / "vfr.mkv", "--seconds", 1)
     assert result.returncode == 0, result.stderr

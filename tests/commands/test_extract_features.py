@@ -187,6 +187,20 @@ def test_shards_run_at_the_same_time_but_not_beside_other_runs(copy):
     os.close(descriptor)
 
 
+def test_clips_that_are_not_listed_are_told(copy):
+    """As after labels were corrected and cut again: nobody trains on the old list without knowing."""
+    arguments = (*ARTICLE_ARGUMENTS, "--weights", "random", "--precision", "float32", "--quiet")
+    assert "does not list" not in run(copy, "extract_features.py", *arguments).stderr
+    for name in ("Grey_train_0", "Grey_train_1"):
+        shutil.copy(copy / f"data/train/Grey/{name}.mp4", copy / f"data/train/Grey/new_{name}.mp4")
+    for script in ("extract_features.py", "train.py"):
+        options = ("--epochs", 1) if script == "train.py" else ()
+        result = run(copy, script, *arguments, *options)
+        said = "data/data_file.csv does not list 2 clips of 18, as data/train/Grey/new_Grey_train_0.mp4: "
+        assert result.returncode == 0
+        assert result.stderr.count(f"{said}python extract_files.py mp4 adds those") == 1
+
+
 def test_sequences_in_another_place(copy, tmp_path):
     """A file:// URL stands for all that pyarrow opens; half-written ones are made again."""
     pytest.importorskip("pyarrow")

@@ -148,3 +148,22 @@ def test_numbers_of_files_that_are_not_listed_are_left_free(tmp_path):
         "A_train_11",
         "A_test_1",
     ]
+
+
+def test_all_or_nothing_for_the_test_split():
+    """Of one recording all clips are to test on, or none: also where a class has one stretch."""
+    given = [Label(10.0 * n, 10.0 * n + 9, "AB"[n % 2], n + 1) for n in range(3)]
+    for share, split in ((0, "train"), (1, "test")):
+        _, splits, clips = cut(given, 10, share=share)
+        assert set(splits) == {split} and {clip.split for clip in clips} == {split} and len(clips) == 27
+
+
+def test_a_label_that_is_rounded_to_milliseconds_begins_with_its_frame():
+    """Frame 752 at 29.97 frames a second, at 25.091733 s, which is written as 25.092 (and 753 at 25.125)."""
+    fps = Fraction(30000, 1001)
+    for number in range(3000):
+        start = round(float(number / fps), 3)
+        (stretch,) = find_stretches([Label(start, start + 5, "A", 1)], fps)
+        assert stretch.first == number
+    (stretch,) = find_stretches([Label(25.0923, 30.0, "A", 1)], fps)
+    assert stretch.first == 753

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from vidclass import atomic, names
+from vidclass.console import count
 from vidclass.dataset.data_file import SPLITS, Clip, command, missing_folder_message, read_data_file
 from vidclass.dataset.frames_note import frame_path, read_frames_note
 from vidclass.names import CLIP_NAME_BYTES
@@ -55,6 +56,23 @@ def find_clips(data_dir: str | os.PathLike, extension: str | None = None) -> Fou
     if not found.clips and not found.problems:
         raise FileNotFoundError(_nothing_text(data_dir, extension, found, others))
     return found._replace(clips=[item for item in found.clips if item[1] not in found.problems])
+
+
+def unlisted_text(data_dir: str | os.PathLike) -> str | None:
+    """A line on clips that data_file.csv doesn't list, as after another cutting; None if it lists all."""
+    try:
+        clips = find_clips(data_dir).clips
+    except FileNotFoundError:  # frames without the clips do
+        return None
+    rows = {row[:3] for row in read_data_file(data_dir)}
+    unlisted = [path for clip, path in clips if clip not in rows]
+    if not unlisted:
+        return None
+    split = command(data_dir, f"extract_files.py {os.path.splitext(unlisted[0])[1][1:]}")
+    return (
+        f"{os.path.join(data_dir, 'data_file.csv')} does not list {count(len(unlisted), 'clip')} of "
+        f"{len(clips)}, as {unlisted[0]}: {split} adds those that can be read"
+    )
 
 
 def _entries(folder, found, others, wanted, of_split=False):

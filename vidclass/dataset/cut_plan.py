@@ -14,6 +14,7 @@ from vidclass.dataset.clips_csv import Cut
 from vidclass.dataset.data_file import SPLITS
 from vidclass.dataset.labels import Label
 
+ROUNDED = Fraction(1, 2000)  # seconds by which a time in milliseconds may be off
 Earlier = tuple[str, float, float]  # (split, start, end in seconds) of a stretch that was cut before
 
 
@@ -58,8 +59,8 @@ def find_stretches(labels: Iterable[Label], fps: Fraction) -> list[Stretch]:
     """The Stretches of labels, in their order."""
 
     def first_frame(seconds):
-        """The first frame at or after a time."""
-        return math.ceil(Fraction(f"{seconds:.6f}") * fps)
+        """The first frame at or after a time, which may be rounded to a millisecond."""
+        return math.ceil((Fraction(f"{seconds:.6f}") - ROUNDED) * fps)
 
     def last_stop(seconds):
         """The frame next to a time, before which a stretch must end: the frame before that one is shown from
@@ -116,7 +117,7 @@ def choose_splits(
         sizes = {i: len(stretches[i].starts(frames)) for i in own}
         drawn = [own[place] for place in random.permutation(len(own)) if splits[own[place]] is None]
         kept = {splits[i] for i in own}
-        one_stays = "train" not in kept
+        one_stays = "train" not in kept and test_split < 1
         wanted = test_split * sum(sizes.values()) - sum(sizes[i] for i in own if splits[i] == "test")
         tested: list[int] = []
         for i in drawn[:-1] if one_stays else drawn:

@@ -47,8 +47,9 @@ def plan_recording(
         stretches, frames, source, labels_file, lambda name: has_others(data_dir, "train", name, earlier)
     )
     stretches = [stretch for stretch in stretches if stretch.starts(frames)]
-    before = [] if options.redraw else earlier_stretches(earlier, source.fps)
-    splits = choose_splits(stretches, frames, before, options.test_split, options.seed)
+    before = [] if options.redraw or options.split else earlier_stretches(earlier, source.fps)
+    share = float(options.split == "test") if options.split else options.test_split
+    splits = choose_splits(stretches, frames, before, share, options.seed)
     cuts = plan_cuts(stretches, splits, frames, source, earlier, Numbers(data_dir, known))
     planned = {cut[:3] for cut in cuts}
     return CutPlan(

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pandas
 
-from vidclass import atomic
+from vidclass import atomic, names
 from vidclass.names import check_name
 
-SPLITS = ("train", "test")
+SPLITS = names.SPLITS
 
 
 class Clip(NamedTuple):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidclass.errors import UsageError, check_count, check_seconds
+from vidclass.errors import UsageError, check_choice, check_count, check_seconds
+from vidclass.names import SPLITS
 from vidclass.video.limits import VideoLimits
 
 
@@ -14,6 +15,7 @@ class CutOptions:
     seconds: float | Fraction = Fraction(3)  # length of a clip
     data_dir: str = "data"  # the dataset's folder
     test_split: float = 0.2  # share of each class's clips for the test split, by whole stretches
+    split: str | None = None  # of all clips, "train" or "test"; None: some are for the test split
     seed: int = 0  # of the choice of those stretches
     edl_class: str = "Commercial"  # class of the stretches that an EDL or comskip marks
     rest: str | None = None  # class of all that has no label; None: it isn't cut
@@ -26,6 +28,8 @@ class CutOptions:
         check_seconds("--seconds", self.seconds)
         if not 0 <= self.test_split < 1:
             raise UsageError(f"--test-split {self.test_split:g} is not between 0 and 1")
+        if self.split is not None:
+            check_choice("--split", self.split, SPLITS)
         check_count("--seed", self.seed, least=0)
 
 

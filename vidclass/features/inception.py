@@ -85,7 +85,11 @@ def _download():
         return InceptionV3(include_top=False, weights="imagenet", pooling="avg")
     except Exception as error:
         folder = os.environ.get(weights_file.FOLDER)
-        tried = f"no file in {weights_file.FOLDER}, {folder}, is Keras's own; " if folder else ""
+        tried = (
+            f"no file in {weights_file.FOLDER}, {folder}, is Keras's own: give others with --weights PATH; "
+            if folder
+            else ""
+        )
         raise RuntimeError(
             f"InceptionV3's ImageNet weights can't be downloaded ({tried}{error}). Either fetch {FILE_URL} "
             f"on another machine and give --weights PATH or name its folder in the environment variable "

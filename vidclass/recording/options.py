@@ -76,13 +76,15 @@ class ClassifyOptions:
             raise UsageError("--exact is for --keep")
 
     def check_classes(self, classes: list[str]) -> None:
-        """Raises UsageError unless the classes that options name are among the checkpoint's."""
+        """Raises UsageError unless the classes that options name are among the checkpoint's, and of use."""
         for option, names in (("--skip", self.skip), ("--keep", self.keep)):
             unknown = sorted(set(names) - set(classes))
             if unknown:
                 raise UsageError(
                     f"{option}: no class is called {', '.join(unknown)}; there are {', '.join(classes)}"
                 )
+        if self.skip and "edl" not in self.export:
+            raise UsageError("--skip names what a player skips by the EDL: add --export edl")
         if self.keep and set(self.keep) == set(classes):
             raise UsageError("--keep names all classes: that is the recording itself")
 
