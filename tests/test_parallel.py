@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from vidclass import parallel
+from vidclass import parallel, processes
 
 
 def test_all_is_done_and_little_of_it_waits():
@@ -96,3 +96,25 @@ def test_what_fails_or_is_closed_ahead_ends():
     assert next(endless) == 0
     endless.close()
     assert list(endless) == [] and threading.active_count() == threads
+
+
+def test_an_interruption_ends_children_that_start_at_that_moment(monkeypatch):
+    """A thread that was between two of them begins the next one after the others have been killed."""
+    begun = threading.Event()
+
+    def interrupted(*_, **__):
+        begun.wait()
+        raise KeyboardInterrupt
+
+    def work(_):
+        begun.set()
+        time.sleep(0.5)  # beside the interruption
+        with processes.running(["sleep", "60"]) as child:
+            child.wait()
+        return child.returncode
+
+    monkeypatch.setattr(parallel, "wait", interrupted)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(parallel.each(work, range(1), threads=1))
+    assert time.monotonic() - start < 30  # of 60

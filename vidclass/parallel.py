@@ -2,6 +2,7 @@
 
 import collections
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -34,10 +35,18 @@ def each(
     except GeneratorExit:
         raise
     except BaseException:  # Ctrl-C while it waits: what has begun must not keep it
-        processes.kill_all()
+        stop(pool, waiting)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def stop(pool: ThreadPoolExecutor, futures: Iterable[Future]) -> None:
+    """Begins nothing more of a pool's futures, and ends those that wait for child processes."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    while not all(future.done() for future in futures):  # one may just start its next ffmpeg
+        processes.kill_all()
+        time.sleep(0.05)
 
 
 class RunAhead:

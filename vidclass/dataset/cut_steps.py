@@ -1,13 +1,12 @@
 """The steps of cut_clips.py after the labels are read: what is to be cut and what goes, and doing it."""
 
 import os
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidclass import atomic, platform, processes
+from vidclass import atomic, parallel, platform
 from vidclass.dataset import clips_csv
 from vidclass.dataset.clips import EXTENSIONS
 from vidclass.dataset.clips_csv import Cut, clip_path
@@ -107,11 +106,8 @@ def cut_new(plan: CutPlan, options: CutOptions) -> list[Outcome]:
                 bar.update()
                 outcomes.append(_outcome(future, futures[future]))
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             cutter.stop()
-            while not all(future.done() for future in futures):  # one may just start its next ffmpeg
-                processes.kill_all()
-                time.sleep(0.05)
+            parallel.stop(pool, futures)
             raise
     return outcomes
 
