@@ -69,6 +69,14 @@ def photos():
     return np.stack([cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (128, 96)) for _ in range(5)])
 
 
+@pytest.fixture(autouse=True)
+def each_test_begins_in_the_same_folder():
+    """Where one has gone, another would find its data."""
+    before = os.getcwd()
+    yield
+    os.chdir(before)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def random_weights_are_made_once():
     """They take ten seconds, and a process keeps the networks of few files."""

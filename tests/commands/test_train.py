@@ -34,6 +34,7 @@ from data import DataSet
 from extractor import Extractor
 from models import ResearchModel
 from train import TrainOptions
+from vidclass.dataset.data_file import read_data_file, write_data_file
 from vidclass.errors import UsageError
 from vidclass.features.sequence_store import FolderStore
 from vidclass.training.checkpoint import METADATA
@@ -135,6 +136,15 @@ def test_evaluate(project):
             assert json.load(file)["clips"] == clips
         for suffix in ("json", "png"):
             (project / f"data/reports/lstm-features-{split}.{suffix}").unlink()
+
+
+def test_a_class_without_test_clips_is_named(copy):
+    """Else an accuracy of 1.0 would seem to be one of all classes."""
+    arguments = (copy, "evaluate.py", LENGTH, CLASSES, "lstm-features.hdf5", "--no-baseline")
+    assert "the accuracy tells nothing" not in run(*arguments).stderr
+    rows = read_data_file(copy / "data")
+    write_data_file(copy / "data", [row for row in rows if (row.split, row.class_name) != ("test", "Grey")])
+    assert "No test clips of Grey: the accuracy tells nothing of that\n" in run(*arguments).stderr
 
 
 def test_evaluate_says_what_is_wrong(copy):

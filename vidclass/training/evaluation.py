@@ -17,7 +17,7 @@ from vidclass.training.checkpoint import link_checkpoint, rewrite_metadata
 from vidclass.training.figures import write_report
 from vidclass.training.loop import Fit
 from vidclass.training.metadata import printable_name
-from vidclass.training.metrics import Predictions
+from vidclass.training.metrics import Predictions, describe_untested
 from vidclass.training.recordings import compare_recordings, describe_shared
 
 
@@ -118,7 +118,7 @@ def report_probabilities(probabilities: np.ndarray, evaluation: Evaluation) -> d
     }
     folder = os.path.join(store.dataset.data_dir, "reports")
     report = write_report(folder, evaluation.checkpoint, evaluation.split, predictions, comparison)
-    for line in describe_shared(report):
+    for line in [*describe_untested(report), *describe_shared(report)]:
         print(line, file=sys.stderr)
     return report
 

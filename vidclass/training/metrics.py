@@ -127,6 +127,14 @@ def headline(report: dict[str, Any]) -> str:
     )
 
 
+def describe_untested(report: dict[str, Any]) -> list[str]:
+    """A line on classes of which no clip was evaluated."""
+    untested = [printable(row["name"]) for row in report["classes"] if not row["clips"]]
+    if not untested:
+        return []
+    return [f"No {report['split']} clips of {', '.join(untested)}: the accuracy tells nothing of that"]
+
+
 def describe_baseline(report: dict[str, Any]) -> list[str]:
     """What a report says of the baseline, as lines: its accuracies, and whether the network does worse. No
     lines without a baseline."""
