@@ -161,10 +161,8 @@ def test_the_last_frame_does_not_outlast_the_video(tmp_path, is_resampled):
     where frames come rarely."""
     path = tmp_path / "a.mp4"
     rendered = "testsrc2=size=64x48:rate=25:duration=38"
-    coding = (
-        "-c:v libx264 -bf 3 -b_strategy 0",
-        path,
-    )  # the last of 257 frames is decoded before three others
+    # The last of 257 frames is decoded before three others.
+    coding = ("-c:v libx264 -bf 3 -b_strategy 0", path)
     ffmpeg("-f lavfi -i", rendered, "-vf select='lt(n,250)+not(mod(n,100))'", *variable_rate(), *coding)
     reader = FrameReader(path)
     if is_resampled:

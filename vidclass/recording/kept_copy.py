@@ -71,7 +71,9 @@ def keep(
             parts = _copy_stretches(timeline, stretches, folder, title, limits)
             listing = os.path.join(folder, "list")
             with open(listing, "w", encoding="ascii") as file:
-                file.write("ffconcat version 1.0\n" + "".join(f"file {n}.mkv\n" for n in range(len(parts))))
+                file.write(
+                    "ffconcat version 1.0\n" + "".join(f"file {_name(n)}\n" for n in range(len(parts)))
+                )
             write_with_ffmpeg([*parts_arguments(listing), "-map", "0", "-c", "copy"], path)
         except FfmpegError as error:
             if "No space left" in error.reason:
@@ -101,8 +103,8 @@ def _tell_of_seams(path, parts, stretches):
 
 
 def _copy_stretches(timeline, stretches, folder, title, limits):
-    """Copies stretches, (start, end) in seconds, of a recording to files of a folder, 0.mkv and so on, which
-    hold whatever the recording holds. title: of the bar, None for none. Returns a _Part for each file."""
+    """Copies stretches, (start, end) in seconds, of a recording to files of a folder, see _name. title: of
+    the bar, None for none. Returns a _Part for each file."""
     recording = timeline.video
     if not has_index(recording):
         recording = os.path.join(folder, "recording.mkv")  # which has one
@@ -120,7 +122,7 @@ def _copy_stretches(timeline, stretches, folder, title, limits):
     for start, end in stretches:
         part = _Part(_key_frame_before(recording, start, limits), end)
         if parts and part.start > parts[-1].end:
-            path = os.path.join(folder, f"{len(parts)}.mkv")
+            path = os.path.join(folder, _name(len(parts)))
             _copy(recording, part, path, limits)
             if _begins_anew(path, limits):
                 parts.append(part)
@@ -129,9 +131,14 @@ def _copy_stretches(timeline, stretches, folder, title, limits):
             part = _Part(_key_frame_before(recording, part.start - 0.01, limits), end, is_clean=False)
         if parts and part.start <= parts[-1].end:  # it would be there twice
             part = parts.pop()._replace(end=end)
-        _copy(recording, part, os.path.join(folder, f"{len(parts)}.mkv"), limits)
+        _copy(recording, part, os.path.join(folder, _name(len(parts))), limits)
         parts.append(part)
     return parts
+
+
+def _name(number):
+    """The name of the file of a part, counted from 0. Matroska holds whatever a recording holds."""
+    return f"{number}.mkv"
 
 
 def _key_frame_before(recording, time, limits):
@@ -192,8 +199,8 @@ def _exact_arguments(timeline, stretches, limits):
     # Half a frame, see ClipCutter.cut; where each frame has a time of its own, what rounding takes.
     early = 0.5 / float(timeline.fps) if timeline.is_regular else 0.001
 
-    def inside(early):
-        return "+".join(f"gte(t,{start - early:.6f})*lt(t,{end - early:.6f})" for start, end in stretches)
+    def inside(before):
+        return "+".join(f"gte(t,{start - before:.6f})*lt(t,{end - before:.6f})" for start, end in stretches)
 
     previous, cuts = 0.0, []
     for start, end in stretches:

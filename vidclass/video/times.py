@@ -87,7 +87,12 @@ def first_time(times: Sequence[float] | np.ndarray, fps: Fraction) -> tuple[floa
 
 def has_constant_rate(times: np.ndarray, rate: Fraction) -> bool:
     """Whether read_times has given frames the times of a constant rate."""
-    return bool(np.abs(times - times[0] - np.arange(len(times)) / float(rate)).max() < 1e-6)
+    return _largest_difference(times, rate) < 1e-6
+
+
+def _largest_difference(times, rate):
+    """How far times are at most from those of a constant rate that begin with the first, in seconds."""
+    return float(np.abs(times - times[0] - np.arange(len(times)) / float(rate)).max())
 
 
 def from_time(first: float) -> str:
@@ -139,7 +144,7 @@ def steady_rate(fps: Fraction, times: np.ndarray) -> Fraction:
 def most_off(times: np.ndarray, rate: Fraction) -> float:
     """How far off their times frames are shown at most at a constant rate, in seconds; 0 if nobody notices.
     times: of all frames and of the end."""
-    off = float(np.abs(times - times[0] - np.arange(len(times)) / float(rate)).max())
+    off = _largest_difference(times, rate)
     return off if off > max(1 / float(rate), NOTICEABLE) else 0.0
 
 
